@@ -1,0 +1,1 @@
+"""The contract between model services, the pipeline, analysts and alert consumers; it imports nothing of ours."""

@@ -1,0 +1,1 @@
+"""The pipeline: from Kafka topics to ClickHouse tables, alerts and a dashboard."""
