@@ -1,0 +1,258 @@
+"""The records that travel on Driftline's topics, each defined once.
+
+In the walk: model servers write `Prediction`, label sources `Label`; `ingest` turns predictions into `Partial`s, `detect`
+turns those into `Detection`s, `join` turns labels into `Outcome`s, `notify` turns detections into `Alert`s and `Action`s.
+What cannot be read becomes `Rejected`. JSON Schemas and the AsyncAPI document are generated from these classes
+(`python -m driftline_schemas.generate`).
+
+Names of times end in `_ms` and are integer milliseconds since 1970-01-01 UTC; durations carry their unit as well.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct, field
+
+Name = Annotated[str, Meta(min_length=1, max_length=128, description="a name: 1 to 128 characters")]
+Identifier = Annotated[str, Meta(min_length=1, max_length=256, description="an id: 1 to 256 characters")]
+Probability = Annotated[float, Meta(ge=0.0, le=1.0)]
+NonNegative = Annotated[float, Meta(ge=0.0)]
+Instant = (
+    Annotated[dt.datetime, Meta(tz=True, description="RFC 3339 with a zone")]
+    | Annotated[int, Meta(description="milliseconds since 1970-01-01 UTC")]
+)
+Scalar = float | str | bool | None
+
+MAX_EVENT_BYTES = 256 * 1024  # a larger event is rejected as `too_large`; its first 4 KiB are kept as evidence
+MAX_FEATURES = 2_000  # of one event; beyond that it is rejected as `too_many_features`
+
+
+class PredictionError(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What went wrong when a model failed to answer."""
+
+    type: Name = "error"
+    message: str = ""
+
+
+class Prediction(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One answer of one model, as its server publishes it. Message key: `prediction_id`."""
+
+    prediction_id: Identifier
+    model: Name
+    version: Name
+    timestamp: Instant
+    latency_ms: NonNegative | None = None
+    status: Literal["ok", "error"] = "ok"
+    error: PredictionError | None = None
+    prediction: Scalar = None
+    score: Probability | None = None
+    confidence: Probability | None = None
+    probabilities: dict[str, Probability] | None = None
+    features: dict[str, Scalar] = field(default_factory=dict)
+    segment: dict[str, str | None] = field(default_factory=dict)
+    role: Literal["champion", "challenger", "shadow"] = "champion"
+    request_id: str | None = None
+    user_id: str | None = None
+    trace_id: str | None = None
+    span_id: str | None = None
+    context: dict[str, Any] = field(default_factory=dict)
+
+
+class Label(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The truth about one prediction; a later one for the same prediction corrects it. Message key: `prediction_id`."""
+
+    prediction_id: Identifier
+    model: Name
+    label: float | str | bool
+    timestamp: Instant
+    weight: NonNegative = 1.0
+    source: str | None = None
+
+
+class Reason(enum.Enum):
+    """Why an event was refused."""
+
+    EMPTY = "empty"
+    MALFORMED_JSON = "malformed_json"
+    MISSING_FIELD = "missing_field"
+    WRONG_TYPE = "wrong_type"
+    OUT_OF_RANGE = "out_of_range"
+    TIMESTAMP_OUT_OF_RANGE = "timestamp_out_of_range"
+    TOO_LARGE = "too_large"
+    TOO_MANY_FEATURES = "too_many_features"
+    NO_PREDICTION = "no_prediction"
+
+
+class Rejected(Struct, frozen=True, kw_only=True):
+    """An event that could not be read, with its place in Kafka. Message key: `topic:partition:offset`."""
+
+    topic: str
+    partition: int
+    offset: int
+    reason: Reason
+    detail: str
+    payload: str  # its first 4 KiB, decoded with replacement characters
+    rejected_ms: int
+
+
+class Moments(Struct, frozen=True, array_like=True):
+    """Additive sums over the values of one signal in one cell. `min` and `max` are 0 when `n` is 0."""
+
+    n: int  # finite values
+    nulls: int  # events in which the signal was null or absent
+    sum: float
+    sum_squares: float
+    min: float
+    max: float
+
+
+class Buckets(Struct, frozen=True, kw_only=True):
+    """A DDSketch of non-negative values with 1 % relative accuracy; see `driftline_streams.kernel.sketch`.
+
+    Bucket `i` counts the values in `(g**(i-1), g**i]` with g = 1.01/0.99; bucket -32768 counts the zeros.
+    """
+
+    counts: dict[int, int] = field(default_factory=dict)
+    n: int = 0
+    sum: float = 0.0
+    max: float = 0.0
+
+
+class WindowCell(Struct, frozen=True, kw_only=True):
+    """What one batch adds to one base window of a model version: load, errors, latency, scores."""
+
+    window_ms: int  # start of the window
+    n: int
+    errors: int
+    latency: Buckets
+    signals: dict[str, Moments]  # "score", "confidence", "latency_ms"
+
+
+class FeatureCell(Struct, frozen=True, kw_only=True):
+    """What one batch adds to one feature window of a model version.
+
+    Signals are `feature:NAME`, `score`, `confidence` and `prediction`. Bins of a numeric signal are indices into the
+    reference's quantile edges ("0" to "63"); bins of a categorical one are its values. Without a reference a numeric
+    signal has no bins.
+    """
+
+    window_ms: int
+    n: int
+    moments: dict[str, Moments]
+    bins: dict[str, dict[str, int]]
+
+
+class Partial(Struct, frozen=True, kw_only=True, tag="partial"):
+    """What one batch of one source partition adds to the windows of one model version. Message key: `model`."""
+
+    model: str
+    version: str
+    topic: str  # the source, and with `first` and `last` the name of the batch
+    partition: int
+    first: int
+    last: int
+    watermark_ms: int  # the latest event time of this model that the source has shown so far in this batch
+    window_ms: int  # width of `windows`
+    feature_window_ms: int  # width of `features`
+    reference: str  # id of the reference whose edges the bins use; empty without one
+    windows: list[WindowCell]
+    features: list[FeatureCell]
+
+
+class Clock(Struct, frozen=True, kw_only=True, tag="clock"):
+    """A source partition has been read to its end at `time_ms`: its watermark may follow the wall clock."""
+
+    topic: str
+    partition: int
+    time_ms: int
+
+
+class Detection(Struct, frozen=True, kw_only=True):
+    """A finding: a change point, a drifted window or a broken objective. Message key: `model`.
+
+    The id is derived from model, version, signal, method and window, so that finding it again gives the same id.
+    """
+
+    id: str
+    model: str
+    version: str
+    signal: str  # "latency_ms", "error_rate", "score", "confidence", "prediction", "feature:NAME", "f1", …
+    kind: Literal["change", "drift", "objective", "performance"]
+    method: str  # "adwin", "page_hinkley", "psi", "ks", "threshold", …
+    start_ms: int  # the window in which it was found
+    end_ms: int
+    direction: Literal["up", "down", "both"]
+    statistic: float
+    threshold: float
+    effect: float  # standard deviations of the reference for changes, the statistic itself for drift
+    p_value: float | None
+    before: float | None  # level in the reference or before the change, in the signal's own unit
+    after: float | None
+    n: int
+    reference: str
+    detail: str  # one sentence for a person
+
+
+class Outcome(Struct, frozen=True, kw_only=True):
+    """A prediction with its latest truth. Message key: `model`."""
+
+    prediction_id: str
+    model: str
+    version: str
+    role: str
+    timestamp_ms: int  # of the prediction: the cohort it belongs to
+    label_ms: int  # when the truth was known
+    prediction: str
+    label: str
+    prediction_value: float | None  # numeric forms, for regression
+    label_value: float | None
+    predicted_positive: bool | None  # for binary models
+    positive: bool | None
+    score: float | None
+    weight: float
+    request_id: str
+    segment: dict[str, str]
+
+
+class Severity(enum.Enum):
+    """How soon a person must look."""
+
+    INFO = "INFO"
+    WARNING = "WARNING"
+    CRITICAL = "CRITICAL"
+
+
+class Alert(Struct, frozen=True, kw_only=True):
+    """What needs a person. Message key: `model`.
+
+    The id is derived from the cause: a repeated message is the same alert.
+    """
+
+    id: str
+    model: str
+    version: str
+    severity: Severity
+    kind: str
+    signal: str
+    title: str
+    cause: str  # sentences for a person: what, since when, how much, how sure
+    owner: str  # empty when the spec names none
+    start_ms: int
+    end_ms: int
+    detections: list[str]  # ids
+    query: str  # SQL that returns the rows behind it
+
+
+class Action(Struct, frozen=True, kw_only=True):
+    """A proposal that another system may carry out. Message key: `model`."""
+
+    id: str
+    alert: str
+    model: str
+    version: str
+    action: Literal["rollback", "retrain", "scale", "fallback", "review"]
+    reason: str
+    at_ms: int

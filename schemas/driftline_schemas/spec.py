@@ -1,0 +1,114 @@
+"""What a person may say of a model, and what a reference profile holds: the records of the compacted `models` topic.
+
+Every field has a default: a model that nobody described is monitored from its first event with `ModelSpec(model=name)`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+
+from driftline_schemas.records import Moments, Name, NonNegative, Probability
+
+Seconds = Annotated[int, Meta(ge=1, le=366 * 86_400)]
+
+
+class FeatureSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One feature. Without a type it is numeric when its first values are."""
+
+    type: Literal["numeric", "categorical"] | None = None
+    importance: Probability | None = None
+    monitor: bool = True
+
+
+class Objectives(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Limits that raise an alert when a window breaks them; `None` is no limit."""
+
+    latency_p99_ms: NonNegative | None = None
+    error_rate: Probability | None = None
+    min_window_n: Annotated[int, Meta(ge=1)] = 30  # smaller windows are not judged
+
+
+class DriftRules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """When a difference from the reference counts: enough rows, a size that matters, and significance."""
+
+    min_n: Annotated[int, Meta(ge=2)] = 200
+    psi: NonNegative = 0.2
+    ks: Probability = 0.15
+    alpha: Annotated[float, Meta(gt=0, lt=1)] = 0.01  # false-discovery rate over the model's tests in one window
+    adwin_delta: Annotated[float, Meta(gt=0, lt=1)] = 0.002
+    page_hinkley_threshold: Annotated[float, Meta(gt=0)] = 50.0  # in standard errors of a window's mean
+    min_effect: NonNegative = 0.25  # standard deviations; smaller changes of level are kept but raise no detection
+
+
+class PerformanceRules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Lower limits of daily performance; `None` is no limit."""
+
+    accuracy: Probability | None = None
+    precision: Probability | None = None
+    recall: Probability | None = None
+    f1: Probability | None = None
+    roc_auc: Probability | None = None
+
+
+class AlertRules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How alerts are grouped and what they propose."""
+
+    cooldown_s: Seconds = 7 * 86_400  # event time in which the same cause does not alert again
+    on_critical: Literal["rollback", "retrain", "scale", "fallback", "review"] | None = None
+
+
+class Owners(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Who is told: of the model's behaviour, of its data, of its servers."""
+
+    model: str = ""
+    data: str = ""
+    system: str = ""
+
+
+class ModelSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, tag="spec"):
+    """How one model is monitored. Message key on `models`: the model's name."""
+
+    model: Name
+    kind: Literal["binary", "multiclass", "regression"] = "binary"
+    positive: str = "true"  # the class that `score` is the probability of; 1 and true are both "true"
+    features: dict[Name, FeatureSpec] = field(default_factory=dict)  # empty: every feature that comes
+    segments: list[Name] = field(default_factory=list)  # keys of `segment` that windows are sliced by
+    window_s: Seconds = 10
+    feature_window_s: Seconds = 300
+    test_window_s: Seconds = 86_400
+    label_horizon_s: Annotated[int, Meta(ge=1)] = 30 * 86_400
+    objectives: Objectives = field(default_factory=Objectives)
+    drift: DriftRules = field(default_factory=DriftRules)
+    performance: PerformanceRules = field(default_factory=PerformanceRules)
+    alerts: AlertRules = field(default_factory=AlertRules)
+    owners: Owners = field(default_factory=Owners)
+    description: str = ""
+
+
+class Profile(Struct, frozen=True, kw_only=True):
+    """The reference distribution of one signal.
+
+    A numeric one has `edges` (63 interior quantiles, ascending, ties allowed) and `counts` of the 64 bins
+    `(-inf, e0), [e0, e1), …, [e62, inf)`; a categorical one has `categories`. `moments.nulls` counts the missing.
+    """
+
+    type: Literal["numeric", "categorical"]
+    moments: Moments
+    edges: list[float] = field(default_factory=list)
+    counts: list[int] = field(default_factory=list)
+    categories: dict[str, int] = field(default_factory=dict)
+
+
+class Reference(Struct, frozen=True, kw_only=True, tag="reference"):
+    """The profile a model version is compared with. Message key on `models`: `model@version`."""
+
+    id: str  # derived from its content
+    model: Name
+    version: Name
+    n: int
+    start_ms: int
+    end_ms: int
+    description: str
+    signals: dict[str, Profile]  # by signal name, as in `FeatureCell`, plus "latency_ms" and "error_rate"

@@ -1,0 +1,242 @@
+-- The tables. Their names are the contract with analysts; numbers are read through the views of the later files.
+-- Every insert carries a deduplication token derived from the name of its batch, so that a repeated insert is dropped.
+
+CREATE TABLE predictions
+(
+    prediction_id    String,
+    model            LowCardinality(String),
+    version          LowCardinality(String),
+    timestamp        DateTime64(3, 'UTC') COMMENT 'when the model answered',
+    latency_ms       Nullable(Float64),
+    status           LowCardinality(String) COMMENT 'ok or error',
+    error_type       LowCardinality(String),
+    error_message    String,
+    prediction       String COMMENT 'the predicted class or number as text; empty when the model failed',
+    prediction_value Nullable(Float64) COMMENT 'the predicted number, when it is one',
+    score            Nullable(Float64) COMMENT 'probability of the positive class',
+    confidence       Nullable(Float64),
+    probabilities    Map(LowCardinality(String), Float64),
+    nums             Map(LowCardinality(String), Float64) COMMENT 'numeric features; NaN is null',
+    cats             Map(LowCardinality(String), LowCardinality(String)) COMMENT 'other features; a null is absent',
+    segment          Map(LowCardinality(String), LowCardinality(String)),
+    role             LowCardinality(String) COMMENT 'champion, challenger or shadow',
+    request_id       String,
+    user_id          String,
+    trace_id         String,
+    span_id          String,
+    context          String COMMENT 'JSON: unknown and unmonitored fields',
+    topic            LowCardinality(String),
+    partition        UInt32,
+    offset           UInt64,
+    ingested_at      DateTime64(3, 'UTC'),
+    INDEX prediction_id_bloom prediction_id TYPE bloom_filter(0.01) GRANULARITY 4,
+    INDEX offset_range offset TYPE minmax GRANULARITY 1
+)
+ENGINE = MergeTree
+PARTITION BY toYYYYMM(timestamp)
+ORDER BY (model, timestamp)
+SETTINGS non_replicated_deduplication_window = 10000;
+
+CREATE TABLE labels
+(
+    prediction_id String,
+    model         LowCardinality(String),
+    label         String,
+    label_value   Nullable(Float64),
+    timestamp     DateTime64(3, 'UTC') COMMENT 'when the truth was known',
+    weight        Float64,
+    source        LowCardinality(String),
+    topic         LowCardinality(String),
+    partition     UInt32,
+    offset        UInt64,
+    ingested_at   DateTime64(3, 'UTC'),
+    INDEX prediction_id_bloom prediction_id TYPE bloom_filter(0.01) GRANULARITY 4
+)
+ENGINE = MergeTree
+PARTITION BY toYYYYMM(timestamp)
+ORDER BY (model, timestamp)
+SETTINGS non_replicated_deduplication_window = 10000;
+
+CREATE TABLE windows
+(
+    model          LowCardinality(String),
+    version        LowCardinality(String),
+    window         DateTime('UTC') COMMENT 'start',
+    width_s        UInt32,
+    dim            LowCardinality(String) COMMENT 'segment key; empty for all events',
+    value          LowCardinality(String) COMMENT 'segment value',
+    n              SimpleAggregateFunction(sum, UInt64),
+    errors         SimpleAggregateFunction(sum, UInt64),
+    latency        SimpleAggregateFunction(sumMap, Map(Int32, UInt64)) COMMENT 'DDSketch, 1 %: bucket i is (g^(i-1), g^i], g = 1.01/0.99; -32768 is zero',
+    latency_n      SimpleAggregateFunction(sum, UInt64),
+    latency_sum    SimpleAggregateFunction(sum, Float64),
+    latency_max    SimpleAggregateFunction(max, Float64),
+    score_n        SimpleAggregateFunction(sum, UInt64),
+    score_sum      SimpleAggregateFunction(sum, Float64),
+    confidence_n   SimpleAggregateFunction(sum, UInt64),
+    confidence_sum SimpleAggregateFunction(sum, Float64),
+    classes        SimpleAggregateFunction(sumMap, Map(String, UInt64)) COMMENT 'predicted class to count'
+)
+ENGINE = AggregatingMergeTree
+PARTITION BY toYYYYMM(window)
+ORDER BY (model, version, width_s, window, dim, value)
+SETTINGS non_replicated_deduplication_window = 10000;
+
+CREATE TABLE features
+(
+    model       LowCardinality(String),
+    version     LowCardinality(String),
+    window      DateTime('UTC') COMMENT 'start',
+    width_s     UInt32,
+    dim         LowCardinality(String),
+    value       LowCardinality(String),
+    reference   LowCardinality(String) COMMENT 'whose quantile edges the numeric bins use',
+    n           SimpleAggregateFunction(sum, UInt64) COMMENT 'events',
+    present     SimpleAggregateFunction(sumMap, Map(String, UInt64)) COMMENT 'signal to count of finite values',
+    nulls       SimpleAggregateFunction(sumMap, Map(String, UInt64)),
+    sums        SimpleAggregateFunction(sumMap, Map(String, Float64)),
+    sum_squares SimpleAggregateFunction(sumMap, Map(String, Float64)),
+    mins        SimpleAggregateFunction(minMap, Map(String, Float64)),
+    maxs        SimpleAggregateFunction(maxMap, Map(String, Float64)),
+    bins        SimpleAggregateFunction(sumMap, Map(String, UInt64)) COMMENT 'signal, \x1f, bin or category, to count'
+)
+ENGINE = AggregatingMergeTree
+PARTITION BY toYYYYMM(window)
+ORDER BY (model, version, width_s, window, dim, value, reference)
+SETTINGS non_replicated_deduplication_window = 10000;
+
+CREATE TABLE outcomes
+(
+    prediction_id      String,
+    model              LowCardinality(String),
+    version            LowCardinality(String),
+    role               LowCardinality(String),
+    timestamp          DateTime64(3, 'UTC') COMMENT 'of the prediction: its cohort',
+    label_timestamp    DateTime64(3, 'UTC') COMMENT 'when the truth was known',
+    prediction         String,
+    label              String,
+    prediction_value   Nullable(Float64),
+    label_value        Nullable(Float64),
+    predicted_positive Nullable(UInt8),
+    positive           Nullable(UInt8),
+    score              Nullable(Float64),
+    weight             Float64,
+    request_id         String,
+    segment            Map(LowCardinality(String), LowCardinality(String)),
+    INDEX prediction_id_bloom prediction_id TYPE bloom_filter(0.01) GRANULARITY 4
+)
+ENGINE = ReplacingMergeTree(label_timestamp)
+PARTITION BY toYYYYMM(timestamp)
+ORDER BY (model, version, toDate(timestamp), prediction_id)
+SETTINGS non_replicated_deduplication_window = 10000;
+
+CREATE TABLE drift
+(
+    model        LowCardinality(String),
+    version      LowCardinality(String),
+    window       DateTime('UTC') COMMENT 'start of the test window',
+    width_s      UInt32,
+    signal       LowCardinality(String),
+    test         LowCardinality(String) COMMENT 'psi, ks, …',
+    state        LowCardinality(String) COMMENT 'ok, drift or insufficient data',
+    statistic    Float64,
+    threshold    Float64,
+    p_value      Nullable(Float64),
+    n            UInt64,
+    n_reference  UInt64,
+    reference    LowCardinality(String),
+    bins         Map(String, UInt64) COMMENT 'what was compared with the reference',
+    computed_at  DateTime64(3, 'UTC')
+)
+ENGINE = ReplacingMergeTree(computed_at)
+PARTITION BY toYYYYMM(window)
+ORDER BY (model, version, window, width_s, signal, test)
+SETTINGS non_replicated_deduplication_window = 10000;
+
+CREATE TABLE detections
+(
+    id          String,
+    model       LowCardinality(String),
+    version     LowCardinality(String),
+    signal      LowCardinality(String),
+    kind        LowCardinality(String) COMMENT 'change, drift, objective or performance',
+    method      LowCardinality(String),
+    start       DateTime64(3, 'UTC') COMMENT 'of the window in which it was found',
+    end         DateTime64(3, 'UTC'),
+    direction   LowCardinality(String),
+    statistic   Float64,
+    threshold   Float64,
+    effect      Float64,
+    p_value     Nullable(Float64),
+    before      Nullable(Float64) COMMENT 'level before, in the unit of the signal',
+    after       Nullable(Float64),
+    n           UInt64,
+    reference   LowCardinality(String),
+    detail      String,
+    detected_at DateTime64(3, 'UTC')
+)
+ENGINE = ReplacingMergeTree(detected_at)
+PARTITION BY toYYYYMM(start)
+ORDER BY (model, version, start, signal, method, id)
+SETTINGS non_replicated_deduplication_window = 10000;
+
+CREATE TABLE alerts
+(
+    id         String,
+    model      LowCardinality(String),
+    version    LowCardinality(String),
+    severity   LowCardinality(String) COMMENT 'INFO, WARNING or CRITICAL',
+    kind       LowCardinality(String),
+    signal     LowCardinality(String),
+    title      String,
+    cause      String,
+    owner      String,
+    start      DateTime64(3, 'UTC'),
+    end        DateTime64(3, 'UTC'),
+    detections Array(String) COMMENT 'ids',
+    query      String COMMENT 'SQL that returns the rows behind it',
+    raised_at  DateTime64(3, 'UTC')
+)
+ENGINE = ReplacingMergeTree(raised_at)
+PARTITION BY toYYYYMM(start)
+ORDER BY (model, version, start, id)
+SETTINGS non_replicated_deduplication_window = 10000;
+
+CREATE TABLE rejected
+(
+    topic       LowCardinality(String),
+    partition   UInt32,
+    offset      UInt64,
+    reason      LowCardinality(String),
+    detail      String,
+    payload     String COMMENT 'its first 4 KiB',
+    rejected_at DateTime64(3, 'UTC')
+)
+ENGINE = MergeTree
+PARTITION BY toYYYYMM(rejected_at)
+ORDER BY (topic, partition, offset)
+SETTINGS non_replicated_deduplication_window = 10000;
+
+CREATE TABLE models
+(
+    model      String,
+    version    String COMMENT 'empty for a spec, set for a reference',
+    kind       LowCardinality(String) COMMENT 'spec or reference',
+    record     String COMMENT 'the record as JSON, as it stands on the models topic',
+    offset     UInt64 COMMENT 'on the models topic: the later one holds',
+    applied_at DateTime64(3, 'UTC')
+)
+ENGINE = ReplacingMergeTree(offset)
+ORDER BY (model, version, kind)
+SETTINGS non_replicated_deduplication_window = 10000;
+
+CREATE TABLE audit
+(
+    at     DateTime64(3, 'UTC'),
+    who    String,
+    what   LowCardinality(String),
+    object String,
+    detail String
+)
+ENGINE = MergeTree
+ORDER BY at;

@@ -1,0 +1,121 @@
+-- Views over windows and features: plain numbers for analysts. Tables may change, these keep their names and columns.
+
+CREATE VIEW latency_by_window AS
+WITH
+    1.01 / 0.99 AS g,
+    sumMap(windows.latency) AS sketch,
+    arrayReduce('quantilesExactWeighted(0.5, 0.95, 0.99, 0.999)',
+        arrayMap(i -> if(i = -32768, 0., 2 * pow(g, i) / (g + 1)), mapKeys(sketch)), mapValues(sketch)) AS q
+SELECT
+    model, version, window, width_s, dim, value,
+    sum(windows.n) AS n,
+    sum(windows.errors) AS errors,
+    errors / n AS error_rate,
+    n / width_s AS rate_per_s,
+    if(empty(sketch), NULL, q[1]) AS p50_ms,
+    if(empty(sketch), NULL, q[2]) AS p95_ms,
+    if(empty(sketch), NULL, q[3]) AS p99_ms,
+    if(empty(sketch), NULL, q[4]) AS p999_ms,
+    if(empty(sketch), NULL, max(latency_max)) AS max_ms,
+    if(empty(sketch), NULL, sum(latency_sum) / sum(latency_n)) AS mean_ms,
+    if(sum(score_n) = 0, NULL, sum(score_sum) / sum(score_n)) AS mean_score,
+    if(sum(confidence_n) = 0, NULL, sum(confidence_sum) / sum(confidence_n)) AS mean_confidence
+FROM windows
+GROUP BY model, version, window, width_s, dim, value;
+
+CREATE VIEW latency_1m AS
+WITH
+    1.01 / 0.99 AS g,
+    sumMap(windows.latency) AS sketch,
+    arrayReduce('quantilesExactWeighted(0.5, 0.95, 0.99, 0.999)',
+        arrayMap(i -> if(i = -32768, 0., 2 * pow(g, i) / (g + 1)), mapKeys(sketch)), mapValues(sketch)) AS q
+SELECT
+    model, version, toStartOfMinute(window) AS minute, dim, value,
+    sum(windows.n) AS n,
+    sum(windows.errors) AS errors,
+    errors / n AS error_rate,
+    if(empty(sketch), NULL, q[1]) AS p50_ms,
+    if(empty(sketch), NULL, q[2]) AS p95_ms,
+    if(empty(sketch), NULL, q[3]) AS p99_ms,
+    if(empty(sketch), NULL, q[4]) AS p999_ms,
+    if(empty(sketch), NULL, max(latency_max)) AS max_ms,
+    if(empty(sketch), NULL, sum(latency_sum) / sum(latency_n)) AS mean_ms
+FROM windows
+GROUP BY model, version, minute, dim, value;
+
+CREATE VIEW latency_daily AS
+WITH
+    1.01 / 0.99 AS g,
+    sumMap(windows.latency) AS sketch,
+    arrayReduce('quantilesExactWeighted(0.5, 0.95, 0.99, 0.999)',
+        arrayMap(i -> if(i = -32768, 0., 2 * pow(g, i) / (g + 1)), mapKeys(sketch)), mapValues(sketch)) AS q
+SELECT
+    model, version, toDate(window) AS day, dim, value,
+    sum(windows.n) AS n,
+    sum(windows.errors) AS errors,
+    errors / n AS error_rate,
+    if(empty(sketch), NULL, q[1]) AS p50_ms,
+    if(empty(sketch), NULL, q[2]) AS p95_ms,
+    if(empty(sketch), NULL, q[3]) AS p99_ms,
+    if(empty(sketch), NULL, q[4]) AS p999_ms,
+    if(empty(sketch), NULL, max(latency_max)) AS max_ms,
+    if(empty(sketch), NULL, sum(latency_sum) / sum(latency_n)) AS mean_ms,
+    if(sum(score_n) = 0, NULL, sum(score_sum) / sum(score_n)) AS mean_score,
+    if(sum(confidence_n) = 0, NULL, sum(confidence_sum) / sum(confidence_n)) AS mean_confidence
+FROM windows
+GROUP BY model, version, day, dim, value;
+
+CREATE VIEW feature_daily AS
+SELECT
+    model, version, day, dim, value, signal,
+    n, present, nulls,
+    if(present + nulls = 0, NULL, nulls / (present + nulls)) AS null_rate,
+    if(present = 0, NULL, total / present) AS mean,
+    if(present < 2, NULL, sqrt(greatest(0, (squares - total * total / present) / (present - 1)))) AS standard_deviation,
+    if(present = 0, NULL, smallest) AS min,
+    if(present = 0, NULL, largest) AS max
+FROM
+(
+    SELECT
+        model, version, toDate(window) AS day, dim, value,
+        sum(features.n) AS n,
+        sumMap(features.present) AS presents, sumMap(features.nulls) AS null_counts,
+        sumMap(features.sums) AS totals, sumMap(features.sum_squares) AS all_squares,
+        minMap(features.mins) AS all_mins, maxMap(features.maxs) AS all_maxs
+    FROM features
+    GROUP BY model, version, day, dim, value
+)
+ARRAY JOIN
+    mapKeys(presents) AS signal,
+    mapValues(presents) AS present,
+    arrayMap(k -> null_counts[k], mapKeys(presents)) AS nulls,
+    arrayMap(k -> totals[k], mapKeys(presents)) AS total,
+    arrayMap(k -> all_squares[k], mapKeys(presents)) AS squares,
+    arrayMap(k -> all_mins[k], mapKeys(presents)) AS smallest,
+    arrayMap(k -> all_maxs[k], mapKeys(presents)) AS largest;
+
+CREATE VIEW feature_bins_daily AS
+SELECT
+    model, version, day, dim, value, reference,
+    splitByChar('\x1f', bin_key)[1] AS signal,
+    substring(bin_key, length(signal) + 2) AS bin,
+    count
+FROM
+(
+    SELECT model, version, toDate(window) AS day, dim, value, reference, sumMap(features.bins) AS all_bins
+    FROM features
+    GROUP BY model, version, day, dim, value, reference
+)
+ARRAY JOIN mapKeys(all_bins) AS bin_key, mapValues(all_bins) AS count;
+
+CREATE VIEW drift_daily AS
+SELECT
+    model, version, toDate(window) AS day, signal, test, state,
+    statistic, threshold, p_value, n, n_reference, reference
+FROM drift FINAL
+WHERE width_s = 86400;
+
+CREATE VIEW rejected_daily AS
+SELECT toDate(rejected_at) AS day, topic, reason, count() AS n, min(offset) AS first_offset, max(offset) AS last_offset
+FROM rejected
+GROUP BY day, topic, reason;

@@ -1,0 +1,86 @@
+"""What a stage wants done: rows for ClickHouse and messages for Kafka, as plain values.
+
+In the walk: every stage is a function from a batch to `Effects`; `app.py` carries them out. Because effects are named by
+the batch that caused them, carrying them out twice is the same as once.
+
+Columns are kept in the forms that are cheap to make from numpy and cheap to encode, one column at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """A column of strings as a dictionary: row `i` is `values[codes[i]]`. `codes` has shape `(n,)`, any integer type."""
+
+    values: Sequence[str]
+    codes: npt.NDArray[Any]
+
+    @classmethod
+    def constant(cls, value: str, n: int) -> Coded:
+        """`n` rows of the same string.
+
+        >>> Coded.constant("a", 2).codes.tolist()
+        [0, 0]
+        """
+        return cls((value,), np.zeros(n, np.uint8))
+
+
+@dataclass(frozen=True, slots=True)
+class MapColumn:
+    """A column of maps: row `i` holds the entries `ends[i-1]` to `ends[i]` of `keys` and `values`.
+
+    `ends` has shape `(n,)` and ascends; keys and values are columns of length `ends[-1]`.
+    """
+
+    ends: npt.NDArray[np.uint64]
+    keys: Column
+    values: Column
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayColumn:
+    """A column of arrays: row `i` holds `values[ends[i-1]:ends[i]]`."""
+
+    ends: npt.NDArray[np.uint64]
+    values: Column
+
+
+# Numbers are numpy arrays of shape (n,), in Nullable columns NaN is NULL; times are int64 milliseconds (DateTime64(3))
+# or uint32 seconds (DateTime). Strings are sequences, or `Coded` where they repeat.
+Column = npt.NDArray[Any] | Sequence[str] | Coded | MapColumn | ArrayColumn
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows for one table, by column; columns that are not named get the table's defaults."""
+
+    table: str
+    n: int
+    columns: Mapping[str, Column]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One Kafka message. Without a partition, the key decides (murmur2); without a key, the client does."""
+
+    topic: str  # full name
+    value: bytes | None  # None is a tombstone on a compacted topic
+    key: bytes | None = None
+    partition: int | None = None
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """What one batch causes. Several `Rows` of one table become one insert."""
+
+    rows: Sequence[Rows] = ()
+    messages: Sequence[Message] = ()
