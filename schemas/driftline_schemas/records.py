@@ -1,9 +1,9 @@
 """The records that travel on Driftline's topics, each defined once.
 
-In the walk: model servers write `Prediction`, label sources `Label`; `ingest` turns predictions into `Partial`s, `detect`
-turns those into `Detection`s, `join` turns labels into `Outcome`s, `notify` turns detections into `Alert`s and `Action`s.
-What cannot be read becomes `Rejected`. JSON Schemas and the AsyncAPI document are generated from these classes
-(`python -m driftline_schemas.generate`).
+In the walk: model servers write `Prediction`, label sources `Label`; `ingest` turns predictions into `Partial`s,
+`detect` turns those into `Detection`s, `join` turns labels into `Outcome`s, `notify` turns detections into `Alert`s and
+`Action`s. What cannot be read becomes `Rejected`. JSON Schemas and the AsyncAPI document are generated from these
+classes (`python -m driftline_schemas.generate`).
 
 Names of times end in `_ms` and are integer milliseconds since 1970-01-01 UTC; durations carry their unit as well.
 """

@@ -1,7 +1,7 @@
 """What a stage wants done: rows for ClickHouse and messages for Kafka, as plain values.
 
-In the walk: every stage is a function from a batch to `Effects`; `app.py` carries them out. Because effects are named by
-the batch that caused them, carrying them out twice is the same as once.
+In the walk: every stage is a function from a batch to `Effects`; `app.py` carries them out. Because effects are named
+by the batch that caused them, carrying them out twice is the same as once.
 
 Columns are kept in the forms that are cheap to make from numpy and cheap to encode, one column at a time.
 """
@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 @dataclass(frozen=True, slots=True)
 class Coded:
-    """A column of strings as a dictionary: row `i` is `values[codes[i]]`. `codes` has shape `(n,)`, any integer type."""
+    """A column of strings as a dictionary: row `i` is `values[codes[i]]`; `codes` has shape `(n,)`, any integers."""
 
     values: Sequence[str]
     codes: npt.NDArray[Any]
