@@ -1,0 +1,46 @@
+# Everything a newcomer needs: `make demo` and `make test`. Both set themselves up.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.PHONY: demo test check lint format lock clean help
+
+help: ## what there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+demo: $(VENV)/demo.stamp ## a year of flights through the pipeline, then the dashboard; ARGS="--exit" stops after the replay
+	@$(BIN)/driftline demo $(ARGS)
+
+test: $(VENV)/dev.stamp ## linters, types, layers and all tests; ARGS goes to pytest
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m driftline_schemas.generate --check
+	$(BIN)/pytest $(ARGS)
+
+format: $(VENV)/dev.stamp ## put the code into its one shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: ## renew requirements/*.lock from pyproject.toml (needs uv)
+	@for extra in demo dev; do \
+	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+	    --extra build --extra $$extra pyproject.toml -o requirements/$$extra.lock || exit 1; \
+	done
+
+clean: ## remove the environment and all local data
+	-@test -x $(BIN)/driftline && $(BIN)/driftline down
+	rm -rf $(VENV) .driftline
+
+# `dev` contains `demo`; each installs what the other has not, so they can come in either order.
+$(VENV)/%.stamp: requirements/%.lock pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/$*.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Driftline needs Python 3.11 or newer: set PYTHON, e.g. make demo PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)

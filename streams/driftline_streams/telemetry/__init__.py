@@ -1,0 +1,1 @@
+"""What the pipeline says about itself: metrics for Prometheus and structured logs."""

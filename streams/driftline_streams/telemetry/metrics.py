@@ -1,0 +1,48 @@
+"""The worker's Prometheus metrics: counted per batch, so that they cost nothing per event.
+
+Label sets are bounded: topics, partitions, reasons and stages, never models or ids. What concerns a model is in
+ClickHouse.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+
+STAGE_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+class Metrics:
+    """All metrics of one worker, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self.read = Counter("driftline_read", "Messages read", ["topic"], registry=registry)
+        self.stored = Counter("driftline_stored", "Events stored in ClickHouse", ["topic"], registry=registry)
+        self.rejected = Counter("driftline_rejected", "Events refused", ["topic", "reason"], registry=registry)
+        self.unknown_fields = Counter(
+            "driftline_unknown_fields", "Events that carried fields outside the contract", registry=registry
+        )
+        self.overflow = Counter(
+            "driftline_overflow", "Values, features or segments beyond a bound", ["bound"], registry=registry
+        )
+        self.joined = Counter("driftline_labels_joined", "Labels that found their prediction", registry=registry)
+        self.orphaned = Counter("driftline_labels_orphaned", "Labels given up after the horizon", registry=registry)
+        self.waiting = Gauge("driftline_labels_waiting", "Labels whose prediction has not come yet", registry=registry)
+        self.detections = Counter("driftline_detections", "Findings", registry=registry)
+        self.alerts = Counter("driftline_alerts", "Alerts raised", ["severity"], registry=registry)
+        self.sent = Counter("driftline_alerts_sent", "Deliveries to people", ["result"], registry=registry)
+        self.retries = Counter("driftline_retries", "Repeated attempts during outages", ["service"], registry=registry)
+        self.lag = Gauge("driftline_lag", "Messages not yet read", ["topic", "partition"], registry=registry)
+        self.ledger_holds = Gauge("driftline_ledger_holds", "1 when read = stored + rejected", registry=registry)
+        self.stage_seconds = Histogram(
+            "driftline_stage_seconds",
+            "Time a batch spends in a stage",
+            ["stage"],
+            buckets=STAGE_SECONDS,
+            registry=registry,
+        )
+
+    def serve(self, host: str, port: int) -> None:
+        """Answer `/metrics` on this address from a daemon thread; port 0 serves nothing."""
+        if port:
+            start_http_server(port, host, registry=self.registry)
