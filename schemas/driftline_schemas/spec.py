@@ -11,6 +11,8 @@ from msgspec import Meta, Struct, field
 
 from driftline_schemas.records import Moments, Name, NonNegative, Probability
 
+# The message key of a reference is `model@version`, so a described model has no @ in its name.
+ModelName = Annotated[Name, Meta(pattern="^[^@]+$")]
 Seconds = Annotated[int, Meta(ge=1, le=366 * 86_400)]
 
 
@@ -70,7 +72,7 @@ class Owners(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
 class ModelSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, tag="spec"):
     """How one model is monitored. Message key on `models`: the model's name."""
 
-    model: Name
+    model: ModelName
     kind: Literal["binary", "multiclass", "regression"] = "binary"
     positive: str = "true"  # the class that `score` is the probability of; 1 and true are both "true"
     features: dict[Name, FeatureSpec] = field(default_factory=dict)  # empty: every feature that comes
@@ -105,7 +107,7 @@ class Reference(Struct, frozen=True, kw_only=True, tag="reference"):
     """The profile a model version is compared with. Message key on `models`: `model@version`."""
 
     id: str  # derived from its content
-    model: Name
+    model: ModelName
     version: Name
     n: int
     start_ms: int

@@ -32,9 +32,11 @@ class Catalog:
 
     def remove(self, key: str) -> None:
         """Forget what a tombstone with this message key (`model` or `model@version`) takes back."""
-        model, _, version = key.rpartition("@")
-        self._references.pop((model, version), None)
-        self._specs.pop(key, None)
+        model, is_reference, version = key.partition("@")
+        if is_reference:
+            self._references.pop((model, version), None)
+        else:
+            self._specs.pop(model, None)
         self.generation += 1
 
     def spec(self, model: str) -> ModelSpec:

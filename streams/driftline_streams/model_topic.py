@@ -1,0 +1,215 @@
+"""The compacted `models` topic: where specs and references are published, and from where every worker follows them.
+
+In the walk: beside it. `driftline models apply` writes here, each worker's `Follower` keeps its catalog current from
+here, and mirrors the records into ClickHouse's `models` table, where views and the dashboard read them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import structlog
+import yaml
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
+
+from driftline_schemas.spec import ModelSpec, Reference
+from driftline_schemas.topics import MODELS
+from driftline_streams.errors import SpecError, Unavailable, UsageError
+from driftline_streams.kernel.catalog import Catalog
+from driftline_streams.kernel.effects import Rows
+from driftline_streams.settings import Settings
+from driftline_streams.transport.connection import librdkafka
+
+log = structlog.get_logger(__name__)
+
+TIMEOUT_S = 15.0
+_decoder = msgspec.json.Decoder(ModelSpec | Reference)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One message of the topic; `record` is `None` for a tombstone."""
+
+    key: str
+    record: ModelSpec | Reference | None
+    offset: int
+    applied_ms: int
+
+
+def key_of(record: ModelSpec | Reference) -> str:
+    """The message key: `model` for a spec, `model@version` for a reference."""
+    return record.model if isinstance(record, ModelSpec) else f"{record.model}@{record.version}"
+
+
+def read_specs(path: Path) -> list[ModelSpec]:
+    """The specs in a YAML file, one document each.
+
+    Raises
+    ------
+    SpecError
+        If the file is missing, is not YAML or has a field that a spec does not know; names the file and the field.
+    """
+    try:
+        documents = [d for d in yaml.safe_load_all(path.read_text()) if d is not None]
+    except OSError as error:
+        raise SpecError(f"cannot read {path}: {error.strerror}") from None
+    except yaml.YAMLError as error:
+        raise SpecError(f"{path} is not YAML: {error}") from None
+    if not documents:
+        raise SpecError(f"{path} holds no spec: start with `model: NAME`")
+    try:
+        return [msgspec.convert(d, ModelSpec, strict=False) for d in documents]
+    except msgspec.ValidationError as error:
+        raise SpecError(f"{path}: {error}") from None
+
+
+def spec_yaml(settings: Settings, model: str) -> str:
+    """The current spec of a model as YAML that `read_specs` takes."""
+    for entry in read_all(settings):
+        if entry.key == model and isinstance(entry.record, ModelSpec):
+            fields = msgspec.to_builtins(entry.record)
+            del fields["type"]
+            return str(yaml.safe_dump(fields, sort_keys=False, allow_unicode=True))
+    raise UsageError(f"no spec for {model!r}: `driftline models list` shows what there is")
+
+
+def publish(settings: Settings, records: Sequence[ModelSpec | Reference]) -> None:
+    """Write records to the topic and wait until the broker has them.
+
+    Raises
+    ------
+    Unavailable
+        If the broker has not acknowledged all of them in time.
+    """
+    producer = Producer(
+        {**librdkafka(settings), "enable.idempotence": True, "message.timeout.ms": int(TIMEOUT_S * 1000)}
+    )
+    failed: list[str] = []
+    for record in records:
+        producer.produce(
+            MODELS.full_name(settings.topic_prefix),
+            msgspec.json.encode(record),
+            key_of(record),
+            on_delivery=lambda error, _: failed.append(str(error)) if error else None,
+        )
+    if producer.flush(TIMEOUT_S) or failed:
+        reason = failed[0] if failed else f"no answer within {TIMEOUT_S:.0f} s"
+        raise Unavailable(f"Kafka at {settings.kafka_bootstrap} did not take the records: {reason}")
+
+
+def read_all(settings: Settings) -> list[Entry]:
+    """The latest entry of every key, by key; what a tombstone took back is left out.
+
+    Raises
+    ------
+    Unavailable
+        If the topic cannot be read: the broker does not answer, or `driftline topics` has not been run.
+    """
+    follower = Follower(settings)
+    try:
+        latest = {entry.key: entry for entry in follower.catch_up()}
+    finally:
+        follower.close()
+    return [latest[key] for key in sorted(latest) if latest[key].record is not None]
+
+
+class Follower:
+    """Reads the topic from its beginning to its end, and then whatever is added."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._topic = MODELS.full_name(settings.topic_prefix)
+        self._bootstrap = settings.kafka_bootstrap
+        self._consumer = Consumer(
+            {
+                **librdkafka(settings),
+                "group.id": f"{settings.group}-models",  # never joined: partitions are assigned by hand
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+            }
+        )
+        self._at_end = False
+
+    def catch_up(self) -> list[Entry]:
+        """Everything on the topic, oldest first; returns when its end is reached.
+
+        Raises
+        ------
+        Unavailable
+            If the end is not reached in time.
+        """
+        start = TopicPartition(self._topic, 0, OFFSET_BEGINNING)
+        try:
+            self._consumer.get_watermark_offsets(start, timeout=TIMEOUT_S)  # fails where assign would wait for ever
+        except KafkaException as error:
+            raise Unavailable(
+                f"cannot read {self._topic} from {self._bootstrap}: {error.args[0].str()}; "
+                "is Kafka up (`driftline up`) and the topic created (`driftline topics`)?"
+            ) from None
+        self._consumer.assign([start])
+        entries: list[Entry] = []
+        deadline = time.monotonic() + TIMEOUT_S
+        while not self._at_end:
+            if time.monotonic() > deadline:
+                raise Unavailable(f"{self._topic} could not be read to its end within {TIMEOUT_S:.0f} s")
+            entries += self.poll(timeout_s=0.1)
+        return entries
+
+    def poll(self, timeout_s: float = 0.0) -> list[Entry]:
+        """What has been added since the last call; records that cannot be read are logged and left out."""
+        entries = []
+        for message in self._consumer.consume(500, timeout_s):
+            error = message.error()
+            if error is not None:
+                if error.code() == KafkaError._PARTITION_EOF:
+                    self._at_end = True
+                continue  # anything else librdkafka retries by itself
+            entry = _entry(message.key(), message.value(), message.offset(), message.timestamp()[1])
+            if entry is not None:
+                entries.append(entry)
+        return entries
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._consumer.close()
+
+
+def _entry(key: bytes | None, value: bytes | None, offset: int, applied_ms: int) -> Entry | None:
+    name = (key or b"").decode(errors="replace")
+    if value is None:
+        return Entry(name, None, offset, applied_ms)
+    try:
+        return Entry(name, _decoder.decode(value), offset, applied_ms)
+    except msgspec.DecodeError as error:
+        log.warning("model_record_ignored", key=name, offset=offset, reason=str(error))
+        return None
+
+
+def update(catalog: Catalog, entries: Iterable[Entry]) -> None:
+    """Bring a catalog up to date."""
+    for entry in entries:
+        if entry.record is None:
+            catalog.remove(entry.key)
+        else:
+            catalog.update(entry.record)
+
+
+def rows(entries: Sequence[Entry]) -> Rows:
+    """The entries as rows of the `models` table; a tombstone becomes an empty record."""
+    identities = [entry.key.partition("@") for entry in entries]
+    return Rows(
+        "models",
+        len(entries),
+        {
+            "model": [model for model, _, _ in identities],
+            "version": [version for _, _, version in identities],
+            "kind": ["reference" if version else "spec" for _, _, version in identities],
+            "record": ["" if e.record is None else msgspec.json.encode(e.record).decode() for e in entries],
+            "offset": np.array([e.offset for e in entries], np.uint64),
+            "applied_at": np.array([e.applied_ms for e in entries], np.int64),
+        },
+    )
