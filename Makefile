@@ -25,7 +25,7 @@ format: $(VENV)/dev.stamp ## put the code into its one shape
 	$(BIN)/ruff format .
 
 lock: ## renew requirements/*.lock from pyproject.toml (needs uv)
-	@for extra in demo dev; do \
+	@for extra in streams demo dev; do \
 	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
 	    --extra build --extra $$extra pyproject.toml -o requirements/$$extra.lock || exit 1; \
 	done
