@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 import numpy as np
@@ -16,10 +16,7 @@ import numpy as np
 from driftline_schemas import topics
 from driftline_schemas.records import MAX_EVENT_BYTES, Reason, Rejected
 from driftline_streams.kernel.effects import Coded, Effects, Message, Rows
-
-EVIDENCE_BYTES = 4096  # of a rejected body are kept
-EARLIEST_MS = 946_684_800_000  # 2000-01-01: an earlier time is a unit mistaken (seconds for milliseconds) or a default
-AHEAD_MS = 86_400_000  # a clock may be this far ahead of ours, a time zone mistaken at worst
+from driftline_streams.kernel.limits import EARLIEST_MS, EVIDENCE_BYTES, FUTURE_MS
 
 _T = TypeVar("_T")
 _T_co = TypeVar("_T_co", covariant=True)
@@ -113,61 +110,53 @@ def out_of_time(time_ms: int, now_ms: int) -> str | None:
     """
     if time_ms < EARLIEST_MS:
         return f"{time_ms} ms is before 2000-01-01; times are in milliseconds"
-    if time_ms > now_ms + AHEAD_MS:
+    if time_ms > now_ms + FUTURE_MS:
         return f"{time_ms} ms is more than 24 h in the future"
     return None
 
 
-class Source(Protocol):
-    """A batch of one source partition, as the transport names it."""
+def refuse(
+    rejects: Sequence[Reject],
+    *,
+    topic: str,
+    partition: int,
+    offsets: Sequence[int],
+    values: Sequence[bytes | None],
+    now_ms: int,
+    prefix: str,
+) -> Effects:
+    """The rows and messages that keep what was refused of a batch; nothing without `rejects`.
 
-    @property
-    def topic(self) -> str:
-        """Full name."""
-
-    @property
-    def partition(self) -> int:
-        """Number."""
-
-    @property
-    def offsets(self) -> Sequence[int] | np.ndarray[Any, Any]:
-        """One an event, ascending."""
-
-    @property
-    def values(self) -> Sequence[bytes | None]:
-        """One an event; `None` is a tombstone."""
-
-
-def refuse(source: Source, rejects: Sequence[Reject], now_ms: int, prefix: str) -> Effects:
-    """The rows and messages that keep what was refused: nothing when `rejects` is empty."""
+    `topic` is a full name; `offsets` and `values` are the whole batch's, `rejects` point into them.
+    """
     if not rejects:
         return Effects()
-    topic = topics.REJECTED.full_name(prefix)
+    target = topics.REJECTED.full_name(prefix)
     encode = msgspec.json.Encoder().encode
     messages = []
     payloads = []
-    for reject in rejects:
-        offset = int(source.offsets[reject.index])
-        payload = (source.values[reject.index] or b"")[:EVIDENCE_BYTES].decode(errors="replace")
+    places = [offsets[reject.index] for reject in rejects]
+    for reject, offset in zip(rejects, places, strict=True):
+        payload = (values[reject.index] or b"")[:EVIDENCE_BYTES].decode(errors="replace")
         payloads.append(payload)
         record = Rejected(
-            topic=source.topic,
-            partition=source.partition,
+            topic=topic,
+            partition=partition,
             offset=offset,
             reason=reject.reason,
             detail=reject.detail,
             payload=payload,
             rejected_ms=now_ms,
         )
-        messages.append(Message(topic, encode(record), f"{source.topic}:{source.partition}:{offset}".encode()))
+        messages.append(Message(target, encode(record), f"{topic}:{partition}:{offset}".encode()))
     n = len(rejects)
     rows = Rows(
         "rejected",
         n,
         {
-            "topic": Coded.constant(source.topic, n),
-            "partition": np.full(n, source.partition, np.uint32),
-            "offset": np.array([int(source.offsets[reject.index]) for reject in rejects], np.uint64),
+            "topic": Coded.constant(topic, n),
+            "partition": np.full(n, partition, np.uint32),
+            "offset": np.array(places, np.uint64),
             "reason": [reject.reason.value for reject in rejects],
             "detail": [reject.detail for reject in rejects],
             "payload": payloads,
