@@ -1,0 +1,1 @@
+"""ClickHouse: the only package that imports `clickhouse_connect`."""

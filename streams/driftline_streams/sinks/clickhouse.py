@@ -1,0 +1,313 @@
+"""The way into ClickHouse and out of it.
+
+In the walk: `app.py` hands the rows of a batch to `insert` with the batch's name; look-ups, the dashboard and the CLI
+ask with `columns`, `query` and `query_rows`. An insert is repeated until it stands, and ClickHouse drops what it has
+seen before by the name, so that an outage costs time and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import clickhouse_connect
+import lz4.frame
+import stamina
+import structlog
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import DatabaseError
+
+from driftline_streams.errors import BrokenInvariant, Unavailable, UsageError
+from driftline_streams.kernel.effects import Rows
+from driftline_streams.settings import Settings
+from driftline_streams.sinks import native
+from driftline_streams.sinks.failures import explained
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+OLDEST_VERSION = (25, 3)  # older servers are not tested; the first LTS with every setting used here
+THREADS = 8  # requests at once; urllib3 keeps as many connections
+PATIENCE_S = 10.0  # how long a read that a person waits for is repeated
+WAIT_MAX_S = 5.0  # between two attempts
+RECEIVE_TIMEOUT_S = 120
+INLINE_FROM = 200  # values: longer lists do not travel in the address of the request, which servers limit
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """ClickHouse does not answer: since when (Unix time, s), after how many attempts, and what was last heard."""
+
+    since: float
+    attempts: int
+    reason: str
+
+
+class ClickHouse:
+    """A connection that outlasts outages; it may be shared by threads and tasks. Nothing is sent before the first use.
+
+    Parameters
+    ----------
+    settings
+        Address, database and user.
+    on_retry
+        Called with the table (or "query") and the reason each time an attempt failed and will be repeated.
+    on_insert
+        Called with table, rows, bytes and seconds after each insert.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        on_retry: Callable[[str, str], None] | None = None,
+        on_insert: Callable[[str, int, int, float], None] | None = None,
+    ) -> None:
+        self.settings = settings
+        self.address = f"{settings.clickhouse_host}:{settings.clickhouse_port}"
+        self.database = settings.clickhouse_database
+        self.unavailable: Outage | None = None  # for health checks
+        self._on_retry = on_retry
+        self._on_insert = on_insert
+        self._client: Client | None = None
+        self._connecting = threading.Lock()
+        self._types: dict[str, dict[str, str]] = {}
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="clickhouse")
+        # Loopback moves bytes faster than lz4 makes them fewer.
+        self._compress = settings.clickhouse_host not in {"localhost", "127.0.0.1", "::1"}
+
+    async def insert(self, rows: Sequence[Rows], name: str) -> None:
+        """Insert what the batch `name` causes, one insert a table; returns when everything is stored.
+
+        Repeating it with the same rows and name changes nothing, also after a crash in the middle. Tables go in
+        parallel. Without rows nothing is sent.
+
+        Raises
+        ------
+        BrokenInvariant
+            If rows do not fit their table: repeating could not help.
+        UsageError
+            If the tables are not there, or the user is not let in.
+        """
+        tables: dict[str, list[Rows]] = {}
+        for part in rows:
+            if part.n:
+                tables.setdefault(part.table, []).append(part)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for table, parts in tables.items():
+                    group.create_task(self._patiently(table, self._insert, table, parts, f"{name}:{table}"))
+        except BaseExceptionGroup as failed:
+            raise failed.exceptions[0] from None  # the group cancels its other tasks when the first one fails
+
+    async def columns(self, sql: str, parameters: Mapping[str, Any] | None = None) -> dict[str, list[Any]]:
+        """The result by column; repeated for as long as an outage lasts.
+
+        For look-ups of many ids at once: `WHERE prediction_id IN {ids:Array(String)}` takes lists of any length.
+        """
+        return await self._patiently("query", self._columns, sql, parameters)
+
+    async def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        """As `query_rows`, without holding up the event loop."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self.query_rows, sql, parameters)
+
+    def query_rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        """The result as one dict a row; parameters are bound by the server (`{name:Type}`), times are aware, in UTC.
+
+        Raises
+        ------
+        UsageError
+            If ClickHouse refuses the query; the message is the server's.
+        Unavailable
+            If it does not answer within `PATIENCE_S`.
+        """
+        found = self._briefly(self._columns, sql, parameters)
+        return [dict(zip(found, row, strict=True)) for row in zip(*found.values(), strict=True)]
+
+    def command(self, sql: str, parameters: Mapping[str, Any] | None = None) -> None:
+        """Run a statement that returns nothing; raises as `query_rows` does."""
+        self._briefly(self._command, sql, parameters)
+
+    def stream(self, sql: str, format_name: str) -> Iterator[bytes]:
+        """The result in one of ClickHouse's own formats (CSV, JSONEachRow, Parquet, …), in chunks as they come."""
+        return self._briefly(lambda: self._explained(lambda: self._ready().raw_stream(sql, fmt=format_name)))
+
+    def create_database(self) -> None:
+        """Create the database of the settings when it is missing."""
+        self._briefly(
+            lambda: self._explained(
+                lambda: self._ready().command(f"CREATE DATABASE IF NOT EXISTS `{self.database}`", use_database=False)
+            )
+        )
+
+    @property
+    def version(self) -> str:
+        """The server's version, such as "25.8.1.3"; connects when that has not happened yet."""
+        return self._briefly(lambda: self._explained(lambda: str(self._ready().server_version)))
+
+    def close(self) -> None:
+        """Let go of connections and threads; what is running is finished first."""
+        self._threads.shutdown()
+        with self._connecting:
+            if self._client is not None:
+                self._client.close()
+                self._client = None
+
+    # One attempt each, in the caller's thread or one of ours
+
+    def _insert(self, table: str, parts: Sequence[Rows], token: str) -> None:
+        types = self._table(table)
+        try:
+            body = b"".join(native.block(part, types) for part in parts)
+        except ValueError as error:
+            raise BrokenInvariant(f"rows for table {table} do not fit it: {error}") from error
+        started = time.perf_counter()
+        self._explained(lambda: self._send(table, body, token), table)
+        if self._on_insert is not None:
+            self._on_insert(table, sum(part.n for part in parts), len(body), time.perf_counter() - started)
+
+    def _send(self, table: str, body: bytes, token: str) -> None:
+        settings = {
+            "insert_deduplication_token": token,
+            "insert_deduplicate": 1,
+            "async_insert": 0,  # the token of an asynchronous insert would not name the batch
+            "max_partitions_per_insert_block": 0,  # late events reach back over many months at once
+        }
+        if self._compress:
+            packed = lz4.frame.compress(body)
+            self._ready().raw_insert(table, None, packed, settings, "Native", compression="lz4")
+        else:
+            self._ready().raw_insert(table, None, body, settings, "Native")
+
+    def _table(self, table: str) -> dict[str, str]:
+        """The column types of a table, read once."""
+        types = self._types.get(table)
+        if types is None:
+            found = self._columns(
+                "SELECT name, type FROM system.columns WHERE database = {database:String} AND table = {table:String} "
+                "AND default_kind NOT IN ('MATERIALIZED', 'ALIAS') ORDER BY position",
+                {"database": self.database, "table": table},
+            )
+            types = dict(zip(found.get("name", ()), found.get("type", ()), strict=True))
+            if not types:
+                raise UsageError(f"table {self.database}.{table} is not in ClickHouse: run `driftline migrate`")
+            self._types[table] = types
+        return types
+
+    def _columns(self, sql: str, parameters: Mapping[str, Any] | None = None) -> dict[str, list[Any]]:
+        text, bound = inlined(sql, parameters or {})
+        # The default of 256 KiB is less than a list of 10,000 ids.
+        settings = {"max_query_size": len(text) + 65_536} if text is not sql else None
+        result = self._explained(lambda: self._ready().query(text, bound or None, settings, tz_mode="aware"))
+        return dict(zip(result.column_names, map(list, result.result_columns), strict=True))
+
+    def _command(self, sql: str, parameters: Mapping[str, Any] | None = None) -> None:
+        self._explained(lambda: self._ready().command(sql, dict(parameters) if parameters else None))
+
+    def _ready(self) -> Client:
+        """The client, connected when that has not happened yet."""
+        with self._connecting:
+            if self._client is None:
+                given = self.settings
+                client = clickhouse_connect.get_client(
+                    host=given.clickhouse_host,
+                    port=given.clickhouse_port,
+                    username=given.clickhouse_username,
+                    password=given.clickhouse_password.get_secret_value(),
+                    secure=given.clickhouse_secure,
+                    connect_timeout=5,
+                    send_receive_timeout=RECEIVE_TIMEOUT_S,
+                    query_retries=0,  # repeated here, where outages are known
+                    autogenerate_session_id=False,  # a session would forbid parallel requests
+                    show_clickhouse_errors="scrub",
+                    compress="lz4" if self._compress else False,
+                )
+                client.database = self.database  # not at once: `migrate` may have to create it first
+                if older(str(client.server_version)):
+                    log.warning("ClickHouse is older than Driftline is tested with", version=client.server_version)
+                self._client = client
+            return self._client
+
+    # Failures
+
+    def _explained(self, call: Callable[[], T], table: str = "") -> T:
+        """`call()`, with the driver's errors told apart: an outage, a mistake of a person, a bug of ours."""
+        try:
+            return call()
+        except DatabaseError as error:
+            raise explained(error, self.address, self.database, table) from error
+
+    async def _patiently(self, what: str, call: Callable[..., T], *args: Any) -> T:
+        """`call(*args)` in a thread, repeated for as long as the outage lasts."""
+        loop = asyncio.get_running_loop()
+        async for attempt in stamina.retry_context(Unavailable, attempts=None, timeout=None, wait_max=WAIT_MAX_S):
+            with attempt:
+                try:
+                    done = await loop.run_in_executor(self._threads, call, *args)
+                except Unavailable as outage:
+                    self._failed(what, str(outage))
+                    raise
+                self._answered()
+                return done
+        raise AssertionError("stamina ends with a result or an error")
+
+    def _briefly(self, call: Callable[..., T], *args: Any) -> T:
+        """`call(*args)` in this thread, repeated for as long as a person would wait."""
+        for attempt in stamina.retry_context(Unavailable, attempts=None, timeout=PATIENCE_S, wait_max=1.0):
+            with attempt:
+                try:
+                    done = call(*args)
+                except Unavailable as outage:
+                    self._failed("query", str(outage))
+                    raise
+                self._answered()
+                return done
+        raise AssertionError("stamina ends with a result or an error")
+
+    def _failed(self, what: str, reason: str) -> None:
+        before = self.unavailable
+        if before is None:
+            log.warning("ClickHouse is unavailable, retrying", address=self.address, waiting=what, reason=reason)
+            self.unavailable = Outage(time.time(), 1, reason)
+        else:
+            self.unavailable = replace(before, attempts=before.attempts + 1, reason=reason)
+        if self._on_retry is not None:
+            self._on_retry(what, reason)
+
+    def _answered(self) -> None:
+        outage, self.unavailable = self.unavailable, None
+        if outage is not None:
+            seconds = round(time.time() - outage.since, 1)
+            log.info("ClickHouse is back", address=self.address, seconds=seconds, attempts=outage.attempts)
+
+
+def older(version: str) -> bool:
+    """Whether a server's version is older than `OLDEST_VERSION`.
+
+    >>> older("24.12.3.47"), older("25.3.1"), older("26.9.2.1-altinity")
+    (True, False, False)
+    """
+    return tuple(int(part) for part in version.split(".")[:2]) < OLDEST_VERSION
+
+
+def inlined(sql: str, parameters: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Write long `{name:Array(String)}` parameters into the query; returns it with the parameters that remain.
+
+    >>> inlined("SELECT {ids:Array(String)}", {"ids": ["it's"] * INLINE_FROM})[0][:20]
+    "SELECT ['it\\\\'s','it"
+    """
+    remaining = dict(parameters)
+    for name, value in parameters.items():
+        place = f"{{{name}:Array(String)}}"
+        if place in sql and isinstance(value, (list, tuple)) and len(value) >= INLINE_FROM:
+            joined = "\0".join(remaining.pop(name))
+            if joined.count("\0") != len(value) - 1:
+                raise UsageError(f"a value of {name} contains a NUL character")
+            escaped = joined.replace("\\", "\\\\").replace("'", "\\'").replace("\0", "','")
+            sql = sql.replace(place, f"['{escaped}']")
+    return sql, remaining
