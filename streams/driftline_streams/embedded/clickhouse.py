@@ -1,0 +1,80 @@
+"""The real ClickHouse engine on loopback: starts its owner process and makes sure that it is ours that answers."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from uuid import uuid4
+
+from driftline_streams.embedded.ports import LOOPBACK, is_free
+from driftline_streams.embedded.processes import Listening, Process, start, tail, wait_until
+from driftline_streams.errors import Unavailable
+
+START_S = 60.0  # 1 s on an idle machine
+NAME_HEADER = "X-ClickHouse-Server-Display-Name"
+
+
+def start_clickhouse(directory: Path, *, started: Callable[[Process], None] = lambda _: None) -> Listening:
+    """Start the engine on the data in `directory` (created when it is missing) and wait until it takes requests.
+
+    It listens where it listened last time when that port is still free, so that clients find it again after a crash.
+
+    `started` is called with its process at once, before it is ready.
+
+    Raises
+    ------
+    Unavailable
+        If it does not start; the message carries the end of its log.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    announce, log = directory / "listening.json", directory / "clickhouse.log"
+    port = _last_port(announce)
+    announce.unlink(missing_ok=True)
+    name = f"driftline-{uuid4().hex}"
+    command = [sys.executable, "-m", "driftline_streams.embedded.clickhouse_http"]
+    process = start(
+        [
+            *(*command, "--name", name, "--port", str(port)),
+            *("--directory", str(directory / "data"), "--announce", str(announce)),
+        ],
+        log=log,
+        # As a ClickHouse server in production: times without a zone are UTC, wherever the laptop is.
+        environment={"TZ": "UTC"},
+    )
+    started(process)
+    wait_until(lambda: announce.exists() or not process.alive(), within_s=START_S)
+    if process.alive() and announce.exists():
+        port = json.loads(announce.read_text())["port"]
+        if server_name(port) == name:
+            return Listening(process, port)
+    process.stop()
+    end = tail(log)
+    if "Cannot lock file" in end:
+        raise Unavailable(
+            f"another process holds the ClickHouse data in {directory}: stop it (`driftline down`), or choose "
+            "another directory"
+        )
+    raise Unavailable(f"ClickHouse did not start within {START_S:.0f} s. The end of {log} says:\n{end}")
+
+
+def server_name(port: int) -> str | None:
+    """What the ClickHouse on `port` calls itself; None while nobody answers there as one."""
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=5)
+    try:
+        connection.request("GET", "/ping")
+        return connection.getresponse().getheader(NAME_HEADER)
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+
+
+def _last_port(announce: Path) -> int:
+    try:
+        port = int(json.loads(announce.read_text())["port"])
+    except (FileNotFoundError, ValueError, KeyError):
+        return 0
+    return port if wait_until(lambda: is_free(port), within_s=0.5) else 0
