@@ -1,0 +1,105 @@
+"""Watermarks: how far event time has come, over all source partitions of a model.
+
+In the walk: `detect` asks before it closes a window. The watermark of a model is the minimum over its source
+partitions, because a backlog is fetched in chunks that skew partitions by far more than any sensible lateness. A
+partition that has been read to its end must not hold windows open: it follows the `Clock` messages of its reader until
+it speaks again.
+
+A clock promises that nothing older than its time will come, and a replay of old data breaks that promise on every
+partition at once. So when a model speaks of times long before the clocks, clocks from before it spoke do not count:
+the first partition to deliver would otherwise close the windows that the others are about to fill.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct, field
+
+from driftline_schemas.records import Clock, Partial
+
+NEVER_MS = -(1 << 62)
+SLACK_MS = 60_000  # a clock may be so far ahead of the newest event and still be of the same live stream
+PATIENCE = 64  # partials of the model that a silent partition is waited for, when its clock is not trusted
+
+
+class Clocks(Struct, array_like=True):
+    """The latest clock of each source partition, in the order in which they came. Bounded by the topics' partitions."""
+
+    ticks: int = 0  # clocks so far: orders them against partials without comparing event time with wall time
+    latest: dict[str, tuple[int, int]] = field(default_factory=dict)  # source → (time in ms, its tick)
+
+    def update(self, clock: Clock) -> bool:
+        """Take in a clock; False when it is not newer than the last one of its source (a repeated message).
+
+        A clock of time 0 only announces the partition.
+        """
+        source = name_of(clock.topic, clock.partition)
+        if clock.time_ms <= self.latest.get(source, (NEVER_MS, 0))[0]:
+            return False
+        self.ticks += 1
+        self.latest[source] = (clock.time_ms, self.ticks)
+        return True
+
+
+class Seen(Struct, array_like=True):
+    """What a model has shown on one source partition."""
+
+    event_ms: int = NEVER_MS  # the latest event time
+    tick: int = 0  # clocks that had come when it last spoke
+    partials: int = 0  # partials of the model that had come when it last spoke
+
+
+_UNSEEN = Seen()
+
+
+class Sources(Struct, array_like=True):
+    """The source partitions of one model: their event times and the batches already applied.
+
+    Bounded by the partitions of the source topics, and `applied` by them for each version.
+    """
+
+    seen: dict[str, Seen] = field(default_factory=dict)
+    applied: dict[str, dict[str, int]] = field(default_factory=dict)  # version → source → last offset
+    latest: Seen = field(default_factory=Seen)  # over all sources
+
+    def update(self, partial: Partial, clocks: Clocks) -> bool:
+        """Take in the name and the event time of a partial; False when its batch has been applied before."""
+        source = name_of(partial.topic, partial.partition)
+        applied = self.applied.setdefault(partial.version, {})
+        if partial.last <= applied.get(source, -1):
+            return False
+        applied[source] = partial.last
+        count = self.latest.partials + 1
+        reached_ms = max(partial.watermark_ms, self.seen.get(source, _UNSEEN).event_ms)
+        self.seen[source] = Seen(reached_ms, clocks.ticks, count)
+        self.latest = Seen(max(reached_ms, self.latest.event_ms), clocks.ticks, count)
+        return True
+
+    def watermark_ms(self, clocks: Clocks) -> int:
+        """The event time that all sources have reached; `NEVER_MS` while one of them is still waited for."""
+        if not self.seen:
+            return NEVER_MS
+        silent = [source for source in clocks.latest if source not in self.seen]
+        reached = [self._reached_ms(seen, clocks.latest.get(source)) for source, seen in self.seen.items()]
+        if self.latest.partials < PATIENCE:
+            reached += [self._reached_ms(_UNSEEN, clocks.latest[source]) for source in silent]
+        return min(reached)
+
+    def _reached_ms(self, seen: Seen, clock: tuple[int, int] | None) -> int:
+        if clock is None:
+            return seen.event_ms
+        time_ms, tick = clock
+        trusted = tick > seen.tick and (
+            tick > self.latest.tick
+            or time_ms <= self.latest.event_ms + SLACK_MS
+            or self.latest.partials - seen.partials >= PATIENCE
+        )
+        return max(seen.event_ms, time_ms) if trusted else seen.event_ms
+
+
+def name_of(topic: str, partition: int) -> str:
+    """One string for a source partition.
+
+    >>> name_of("driftline.predictions", 3)
+    'driftline.predictions:3'
+    """
+    return f"{topic}:{partition}"
