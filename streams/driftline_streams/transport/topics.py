@@ -1,6 +1,6 @@
 """The topics on the broker: created explicitly, checked, described; never on demand.
 
-In the walk: before it. `driftline topics` and the start of a worker create what is missing; what exists is never changed.
+In the walk: before it. `driftline topics` and a worker that starts create what is missing; what exists stays as it is.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from driftline_schemas.topics import ALL
 from driftline_streams.errors import Unavailable, UsageError
@@ -107,7 +108,7 @@ def describe(settings: Settings, tables: Sequence[str] = TABLES) -> list[Describ
     return [
         Described(
             name=topic.topic,
-            compacted="compact" in topic.config.get("cleanup.policy", ""),
+            compacted="cleanup.policy" in (topic.config or {}),
             expected_partitions=topic.num_partitions,
             partitions=len(found.get(topic.topic, ())),
             replicas=max((len(replicas) for _, replicas in found.get(topic.topic, ())), default=0),

@@ -1,0 +1,212 @@
+"""The Faust app of a worker: agents that get whole, named batches.
+
+In the walk: `driftline_streams/app.py` builds one from the settings, gives each topic its handler and runs it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from typing import Any, cast
+
+import faust
+import structlog
+from aiokafka.errors import KafkaError
+from faust.types import TP, TransportT
+from yarl import URL
+
+from driftline_streams.errors import UsageError
+from driftline_streams.settings import Settings
+from driftline_streams.transport.credentials import credentials
+from driftline_streams.transport.feed import Ends, Feed, Handler
+from driftline_streams.transport.membership import MemberConsumer, MemberThread, Transport
+from driftline_streams.transport.offsets import Offsets
+from driftline_streams.transport.state import Table
+
+log = structlog.get_logger(__name__)
+
+# A member that stops answering is out after this long; with static membership a restart within it keeps its partitions.
+SESSION_S = 10.0
+# A rebalance waits this long for batches in flight, and every worker with it; an abandoned batch costs a repeat.
+PATIENCE_S = 10.0
+ENDS_EVERY_S = 1.0
+
+
+class BatchApp(faust.App):
+    """A Faust app whose agents are given batches by `on_batches`; `build` makes one."""
+
+    settings: Settings
+
+    def __init__(self, settings: Settings, **faust_settings: Any) -> None:
+        super().__init__(settings.group, **faust_settings)
+        self.settings = settings
+        self.feeds: dict[str, Feed] = {}  # by topic
+        self.failed = False
+        self._lasting: list[Table] = []
+        self._resuming: asyncio.Future[Any] | None = None
+
+    # --- what a worker is made of
+
+    def on_batches(self, topic: str, handler: Handler) -> None:
+        """Have `handler` called with every batch of a topic, one at a time, partitions in turn.
+
+        When it returns, the batch is done. When it raises, the worker stops and the batch comes back under its name.
+        It waits out outages itself; meanwhile reading pauses.
+
+        Raises
+        ------
+        UsageError
+            If the topic has a handler.
+        """
+        if topic in self.feeds:
+            raise UsageError(f"{topic} has a handler: two would need two consumer groups")
+        feed = self.feeds[topic] = Feed(self, topic, handler)
+        # Without acks, Faust neither tracks nor commits these messages: that is the feed's business.
+        self.agent(self.topic(topic, acks=False), name=f"feed-{topic}")(feed.serve)
+
+    def table(self, name: str) -> Table:
+        """A table whose values outlive the worker; its changelog topic must exist (`topics.create_all`)."""
+        table = self.Table(
+            name,
+            key_type=str,
+            value_type=bytes,
+            key_serializer="raw",
+            value_serializer="raw",
+            partitions=self.settings.partitions,
+        )
+        assert isinstance(table, Table)  # noqa: S101 - `build` chose the class
+        self._lasting.append(table)
+        return table
+
+    # --- what a worker knows
+
+    def idle_partitions(self, topic: str, for_s: float) -> list[int]:
+        """The assigned partitions in which nothing new has come for `for_s` seconds and nothing is left to do.
+
+        Empty during an outage: silence counts only while the broker confirms it.
+        """
+        return self.feeds[topic].idle(for_s, time.monotonic())
+
+    def lag(self, topic: str) -> dict[int, int]:
+        """Offsets that are not finished, by assigned partition, as of about a second ago."""
+        return self.feeds[topic].lag()
+
+    def lost(self, topic: str) -> int:
+        """Offsets that retention deleted before this worker read them, since it started."""
+        return self.feeds[topic].lost
+
+    @property
+    def offsets(self) -> Offsets:
+        """The record of names and offsets, on behalf of this member."""
+        return Offsets(self._member_thread)
+
+    # --- what happens to a worker
+
+    async def fail(self, error: BaseException) -> None:
+        """Stop the worker for a reason that a restart may or may not cure; nothing more is acknowledged."""
+        self.failed = True
+        await self.crash(error)
+
+    async def settle_tables(self) -> None:
+        """Wait until the brokers have every change of the tables; raises what they answered if they refused one."""
+        for table in self._lasting:
+            unsettled, table.unsettled = table.unsettled, []
+            if unsettled:
+                await asyncio.gather(*unsettled)
+
+    async def release(self, patience_s: float = PATIENCE_S) -> None:
+        """Finish or abandon the batches in flight, and take no more until the next assignment."""
+        if self._resuming is not None:
+            self._resuming.cancel()
+            self._resuming = None
+        await asyncio.gather(*[feed.release(patience_s) for feed in self.feeds.values()])
+
+    def on_rebalance_end(self) -> None:
+        """Faust says: partitions are assigned and tables recovered."""
+        super().on_rebalance_end()
+        self._resuming = self.add_future(self._resume())
+
+    async def _on_partitions_revoked(self, revoked: set[TP]) -> None:
+        # Before Faust's own steps, while this member can still commit what is in flight. All partitions are revoked at
+        # every rebalance: aiokafka has no incremental ones.
+        await self.release()
+        await super()._on_partitions_revoked(revoked)
+
+    async def on_stop(self) -> None:
+        """Faust says: the app stops."""
+        await self.release()
+        await super().on_stop()
+        await asyncio.gather(*[feed.close() for feed in self.feeds.values()])
+
+    async def on_started_init_extra_tasks(self) -> None:
+        """Start reading beside Faust's own tasks."""
+        await super().on_started_init_extra_tasks()
+        for feed in self.feeds.values():
+            self.add_future(feed.read())
+        self.add_future(self._learn_ends())
+
+    async def _resume(self) -> None:
+        mine = [(tp.topic, tp.partition) for tp in self._member_thread.assignment() if tp.topic in self.feeds]
+        starts = await self.offsets.recover(mine)
+        for topic, feed in self.feeds.items():
+            await feed.assign({partition: start for (name, partition), start in starts.items() if name == topic})
+        log.info("reading", partitions=len(starts))
+
+    async def _learn_ends(self) -> None:
+        while not self.should_stop:
+            asked_at = time.monotonic()
+            mine = [(topic, partition) for topic, feed in self.feeds.items() for partition in feed.partitions]
+            try:
+                found = await self.offsets.ends(mine) if mine else {}
+            except KafkaError as error:
+                log.warning("cannot learn where the partitions end", error=str(error))
+                found = {}
+            by_topic: dict[str, dict[int, int]] = defaultdict(dict)
+            for (topic, partition), end in found.items():
+                by_topic[topic][partition] = end
+            for topic, ends in by_topic.items():
+                self.feeds[topic].learn_ends(Ends(asked_at, ends))
+            await self.sleep(ENDS_EVERY_S)
+
+    @property
+    def _member_thread(self) -> MemberThread:
+        return cast("MemberConsumer", self.consumer).thread
+
+    def _new_transport(self) -> TransportT:
+        return Transport(self.conf.broker_consumer, self)
+
+
+def build(settings: Settings) -> BatchApp:
+    """An app without handlers yet, configured for this deployment; connects to nothing.
+
+    Raises
+    ------
+    SettingsError
+        If the Kafka security settings contradict each other or a certificate cannot be read.
+    """
+    directory = settings.data_dir / "faust" / settings.worker_id
+    directory.mkdir(parents=True, exist_ok=True)  # Faust creates the last part only
+    return BatchApp(
+        settings,
+        broker=[URL(f"kafka://{address.strip()}") for address in settings.kafka_bootstrap.split(",")],
+        broker_credentials=credentials(settings),
+        consumer_group_instance_id=settings.worker_id,
+        broker_session_timeout=SESSION_S,
+        broker_heartbeat_interval=SESSION_S / 4,
+        broker_request_timeout=30.0,  # must not be shorter than the session
+        datadir=str(directory),
+        store="memory://",
+        Table=Table,
+        topic_partitions=settings.partitions,
+        topic_replication_factor=settings.replication,
+        # Topics are created explicitly; Faust declares its own with settings nobody chose, and waits for each.
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        stream_wait_empty=False,  # batches in flight are waited for in `release`
+        producer_acks=-1,
+        producer_request_timeout=1200.0,  # an outage blocks a batch; it must not lose a table's changelog
+        web_enabled=False,  # on by default, on all interfaces, serving the tables
+        autodiscover=False,
+        worker_redirect_stdouts=False,
+    )

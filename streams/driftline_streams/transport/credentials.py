@@ -1,0 +1,44 @@
+"""How aiokafka, under Faust, reaches Kafka; `connection.py` says the same to librdkafka."""
+
+from __future__ import annotations
+
+import ssl
+
+import faust
+from faust.types.auth import CredentialsT
+
+from driftline_streams.errors import SettingsError
+from driftline_streams.settings import Settings
+from driftline_streams.transport.connection import check
+
+
+def credentials(settings: Settings) -> CredentialsT | None:
+    """What Faust calls broker credentials; `None` means plaintext without a login.
+
+    Raises
+    ------
+    SettingsError
+        If the security settings contradict each other, or a certificate cannot be read.
+    """
+    check(settings)
+    protocol = settings.kafka_security_protocol
+    # Faust takes SASL without a context for SASL over plaintext: the context decides whether passwords travel in clear.
+    context = _ssl_context(settings) if protocol.endswith("SSL") else None
+    if protocol.startswith("SASL"):
+        return faust.SASLCredentials(
+            username=settings.kafka_username,
+            password=settings.kafka_password.get_secret_value(),
+            mechanism=settings.kafka_sasl_mechanism,
+            ssl_context=context,
+        )
+    return faust.SSLCredentials(context) if context else None
+
+
+def _ssl_context(settings: Settings) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=str(settings.kafka_ca_file) if settings.kafka_ca_file else None)
+        if settings.kafka_cert_file:
+            context.load_cert_chain(settings.kafka_cert_file, settings.kafka_key_file)
+    except OSError as error:
+        raise SettingsError(f"cannot read the Kafka certificates (DRIFTLINE_KAFKA_*_FILE): {error}") from None
+    return context
