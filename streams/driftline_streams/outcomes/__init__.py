@@ -1,0 +1,1 @@
+"""Join: labels meet the predictions they are about, and become outcomes."""

@@ -1,0 +1,52 @@
+"""The two sides of the join: what was served, and what turned out to be true.
+
+In the walk: `recent.py` and `lookup.py` give `Served`, `labels.py` makes `Truth`, `outcome.py` puts them together.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Served(msgspec.Struct, frozen=True, kw_only=True):
+    """A prediction, as far as its outcome needs it."""
+
+    version: str
+    role: str
+    timestamp_ms: int
+    answered: bool  # False: the model failed, there is nothing to compare the truth with
+    prediction: str
+    prediction_value: float  # NaN when the prediction is no number
+    score: float  # NaN without one
+    request_id: str
+    segment: dict[str, str]
+
+
+class Truth(msgspec.Struct, kw_only=True, gc=False, eq=False):
+    """A label with its place in Kafka. It is identified by that place; `waiting` and `attempt` are the join's own."""
+
+    model: str
+    prediction_id: str
+    label: str
+    value: float  # NaN when the label is no number
+    timestamp_ms: int
+    weight: float
+    topic: str
+    partition: int
+    offset: int
+    ingested_ms: int
+    waiting: bool = False
+    attempt: int = 0
+
+    @property
+    def place(self) -> tuple[str, int, int]:
+        """Topic, partition and offset."""
+        return self.topic, self.partition, self.offset
+
+
+SLACK_MS = 86_400_000  # a label's time may precede its prediction's: clocks differ, and many labels carry only a date
+
+
+def belongs(truth: Truth, served: Served, horizon_ms: int) -> bool:
+    """Whether the label came neither too early nor more than `horizon_ms` after the prediction."""
+    return truth.timestamp_ms - horizon_ms <= served.timestamp_ms <= truth.timestamp_ms + SLACK_MS
