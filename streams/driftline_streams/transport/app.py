@@ -67,14 +67,7 @@ class BatchApp(faust.App):
 
     def table(self, name: str) -> Table:
         """A table whose values outlive the worker; its changelog topic must exist (`topics.create_all`)."""
-        table = self.Table(
-            name,
-            key_type=str,
-            value_type=bytes,
-            key_serializer="raw",
-            value_serializer="raw",
-            partitions=self.settings.partitions,
-        )
+        table = self.Table(name, key_type=str, value_type=bytes, partitions=self.settings.partitions)
         assert isinstance(table, Table)  # noqa: S101 - `build` chose the class
         self._lasting.append(table)
         return table

@@ -1,0 +1,55 @@
+"""A worker that writes down what it was given, for tests that kill it: `python recording_worker.py CONFIG_JSON`.
+
+Each process appends one JSON line a batch to a file of its own: the name and the ids. `summed` also keeps, in a table,
+the sum of the ids of each partition with the offset that it reflects.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import sys
+from pathlib import Path
+
+from driftline_streams.settings import Settings
+from driftline_streams.telemetry.logs import configure
+from driftline_streams.transport import app as transport
+from driftline_streams.transport.batch import Batch
+from driftline_streams.transport.worker import run
+
+SESSION_S = 3.0  # a worker that leaves is missed for as long
+
+
+def main() -> int:
+    config = json.loads(sys.argv[1])
+    configure("console", "info")
+    transport.SESSION_S = SESSION_S
+    app = transport.build(Settings(**config["settings"]))
+    out = os.open(Path(config["out"]) / f"{config['settings']['worker_id']}-{os.getpid()}", os.O_WRONLY | os.O_CREAT)
+    chance = random.Random(os.getpid())  # noqa: S311 - moments to be killed at, nothing secret
+    sums = app.table("sums")
+
+    async def record(batch: Batch) -> None:
+        await asyncio.sleep(chance.uniform(0, config["pause_s"]))
+        os.write(out, json.dumps([batch.name, [int(v or 0) for v in batch.values()]]).encode() + b"\n")
+        await asyncio.sleep(chance.uniform(0, config["pause_s"]))
+        if any(value == b"-1" for value in batch.values()):
+            raise ArithmeticError("minus one")
+
+    async def add(batch: Batch) -> None:
+        key = str(batch.partition)
+        total, seen = json.loads(sums.get(key) or b"[0, -1]")
+        fresh = [int(v or 0) for v, offset in zip(batch.values(), batch.offsets(), strict=True) if offset > seen]
+        await record(batch)
+        if fresh:
+            sums[key] = json.dumps([total + sum(fresh), batch.last]).encode()
+
+    app.on_batches(config["plain"], record)
+    app.on_batches(config["summed"], add)
+    return run(app)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
