@@ -8,7 +8,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -106,16 +105,20 @@ class Recent:
         self.evicted += batch.n
 
 
+_Texts = Coded | Sequence[str]
+_Entries = tuple[npt.NDArray[np.uint64], _Texts, _Texts]  # as in `MapColumn`
+
+
 @dataclass(frozen=True, slots=True)
 class _Batch:
     n: int
     nbytes: int
     ids: Sequence[str]
     models: Coded
-    texts: tuple[Coded | Sequence[str], ...]  # version, role, status, prediction, request_id
+    texts: tuple[_Texts, ...]  # version, role, status, prediction, request_id
     timestamp: npt.NDArray[np.int64]
     numbers: npt.NDArray[np.float64]  # (n, 2): prediction_value and score
-    segment: MapColumn | None
+    segment: _Entries | None
 
     @classmethod
     def of(cls, rows: Rows) -> _Batch:
@@ -140,7 +143,7 @@ class _Batch:
         timestamp = np.array(columns["timestamp"], np.int64)
         models = _coded(columns["model"])
         size = _BATCH_BYTES + n * (_EVENT_BYTES + 24) + sum(map(len, ids)) + models.codes.nbytes
-        size += sum(map(_size, texts)) + (_size(kept.keys) + _size(kept.values) + 8 * n if kept is not None else 0)
+        size += sum(map(_size, texts)) + (_size(kept[1]) + _size(kept[2]) + 8 * n if kept is not None else 0)
         return cls(n, size, ids, models, texts, timestamp, numbers, kept)
 
     def by_model(self, base: int) -> list[tuple[str, Sequence[str], Sequence[int]]]:
@@ -170,21 +173,22 @@ class _Batch:
         )
 
 
-def _entries(column: MapColumn | None, row: int) -> dict[str, str]:
-    if column is None:
+def _entries(segment: _Entries | None, row: int) -> dict[str, str]:
+    if segment is None:
         return {}
-    first, end = int(column.ends[row - 1]) if row else 0, int(column.ends[row])
-    return {_at(column.keys, i): _at(column.values, i) for i in range(first, end)}
+    ends, keys, values = segment
+    first, end = int(ends[row - 1]) if row else 0, int(ends[row])
+    return {_at(keys, i): _at(values, i) for i in range(first, end)}
 
 
-def _at(column: Column, row: int) -> str:
-    return column.values[column.codes[row]] if isinstance(column, Coded) else column[row]  # type: ignore[index,return-value]
+def _at(column: _Texts, row: int) -> str:
+    return column.values[column.codes[row]] if isinstance(column, Coded) else column[row]
 
 
 def _plain(column: Column) -> Sequence[str]:
     if isinstance(column, Coded):
         return [column.values[code] for code in column.codes.tolist()]
-    return column.tolist() if isinstance(column, np.ndarray) else column
+    return column.tolist() if isinstance(column, np.ndarray) else column  # type: ignore[return-value]
 
 
 def _coded(column: Column) -> Coded:
@@ -199,20 +203,18 @@ def _copy_coded(column: Coded) -> Coded:
     return Coded(tuple(column.values), np.array(column.codes))
 
 
-def _texts(column: Column | None, n: int, default: str) -> Coded | Sequence[str]:
+def _texts(column: Column | None, n: int, default: str) -> _Texts:
     if column is None:
         return Coded.constant(default, n)
     return _copy_coded(column) if isinstance(column, Coded) else list(_plain(column))
 
 
-def _copy(column: MapColumn) -> MapColumn:
+def _copy(column: MapColumn) -> _Entries:
     entries = int(column.ends[-1])
-    return MapColumn(
-        np.array(column.ends, np.uint64), _texts(column.keys, entries, ""), _texts(column.values, entries, "")
-    )
+    return np.array(column.ends, np.uint64), _texts(column.keys, entries, ""), _texts(column.values, entries, "")
 
 
-def _size(column: Any) -> int:
+def _size(column: _Texts) -> int:
     if isinstance(column, Coded):
         return int(column.codes.nbytes) + 60 * len(column.values)
     return sum(map(len, column)) + 58 * len(column)

@@ -1,0 +1,222 @@
+-- Views over outcomes: how good the models were, by the day on which they answered, as labels arrive.
+-- A prediction counts once, with its latest label. NULL is where a number is undefined: no positives, no scores, one class.
+-- Weights of labels are kept in `outcomes` and not used here: every labelled prediction counts the same.
+
+-- The cohorts of `performance_daily` (grain 'day') and `performance_monthly` (grain 'month').
+CREATE VIEW performance_by AS
+WITH
+    1.959963984540054 AS z,  -- 95 %, two-sided
+    correct / classified AS rate,
+    1 + z * z / classified AS shrink,
+    (rate + z * z / (2 * classified)) / shrink AS middle,
+    z * sqrt(rate * (1 - rate) / classified + z * z / (4 * classified * classified)) / shrink AS half,
+    toUnixTimestamp(if({grain:String} = 'month', addMonths(cohort, 1), addDays(cohort, 1)), 'UTC') AS cohort_end,
+    if(stated_s = 0, 30 * 86400, stated_s) AS horizon_s  -- the default of `label_horizon_s`
+SELECT
+    model, version, role, cohort,
+    served AS n,
+    answered AS expected,
+    labelled,
+    -- By version: what was served is not counted by role.
+    if(answered = 0, NULL, sum(labelled) OVER (PARTITION BY model, version, cohort) / answered) AS coverage,
+    multiIf(
+        cohort_end + horizon_s <= newest, 'final',                             -- in the model's own time, so that history replays as it was
+        ingested > 0 AND ingested + horizon_s <= toUnixTimestamp(now()), 'final',  -- retired: nothing came for a whole horizon
+        coverage >= 1 AND cohort_end <= newest, 'final',
+        'provisional') AS state,
+    if(binaries = 0, NULL, true_positives) AS tp,
+    if(binaries = 0, NULL, false_positives) AS fp,
+    if(binaries = 0, NULL, true_negatives) AS tn,
+    if(binaries = 0, NULL, false_negatives) AS fn,
+    if(classified = 0, NULL, rate) AS accuracy,
+    -- Wilson (1927): inside [0, 1] and right for small n and for rates near 0 and 1.
+    if(classified = 0, NULL, greatest(0., middle - half)) AS accuracy_low,
+    if(classified = 0, NULL, least(1., middle + half)) AS accuracy_high,
+    if(true_positives + false_positives = 0, NULL, true_positives / (true_positives + false_positives)) AS precision,
+    if(true_positives + false_negatives = 0, NULL, true_positives / (true_positives + false_negatives)) AS recall,
+    if(true_positives + false_positives + false_negatives = 0, NULL,
+        2 * true_positives / (2 * true_positives + false_positives + false_negatives)) AS f1,
+    if(true_negatives + false_positives = 0, NULL, true_negatives / (true_negatives + false_positives)) AS specificity,
+    if(scored_positives = 0 OR scored_positives = scored, NULL, arrayROCAUC(scores, truths)) AS roc_auc,
+    if(scored = 0, NULL, squared_errors / scored) AS brier,
+    if(scored = 0, NULL, surprise / scored) AS log_loss,
+    if(measured = 0, NULL, absolute_errors / measured) AS mae,
+    if(measured = 0, NULL, sqrt(squared_residuals / measured)) AS rmse,
+    classified, scored, scored_positives, measured
+FROM
+(
+    WITH
+        score IS NOT NULL AND positive IS NOT NULL AS has_score,
+        least(greatest(assumeNotNull(score), 1e-15), 1 - 1e-15) AS clipped,
+        label_value IS NULL AND prediction_value IS NULL AS has_classes,
+        prediction_value IS NOT NULL AND label_value IS NOT NULL AS has_values,
+        assumeNotNull(prediction_value) - assumeNotNull(label_value) AS residual
+    SELECT
+        model, version, role,
+        if({grain:String} = 'month', toStartOfMonth(timestamp), toDate(timestamp)) AS cohort,
+        count() AS labelled,
+        countIf(has_classes) AS classified,
+        countIf(has_classes AND if(positive IS NULL, prediction = label, predicted_positive = positive)) AS correct,
+        countIf(positive IS NOT NULL) AS binaries,
+        countIf(predicted_positive = 1 AND positive = 1) AS true_positives,
+        countIf(predicted_positive = 1 AND positive = 0) AS false_positives,
+        countIf(predicted_positive = 0 AND positive = 0) AS true_negatives,
+        countIf(predicted_positive = 0 AND positive = 1) AS false_negatives,
+        countIf(has_score) AS scored,
+        countIf(has_score AND positive = 1) AS scored_positives,
+        groupArrayIf(assumeNotNull(score), has_score) AS scores,
+        groupArrayIf(assumeNotNull(positive), has_score) AS truths,
+        sumIf(pow(assumeNotNull(score) - assumeNotNull(positive), 2), has_score) AS squared_errors,
+        sumIf(-log(if(positive = 1, clipped, 1 - clipped)), has_score) AS surprise,
+        countIf(has_values) AS measured,
+        sumIf(abs(residual), has_values) AS absolute_errors,
+        sumIf(residual * residual, has_values) AS squared_residuals
+    FROM outcomes FINAL
+    GROUP BY model, version, role, cohort
+) AS judged
+LEFT JOIN
+(
+    SELECT
+        model, version,
+        if({grain:String} = 'month', toStartOfMonth(window), toDate(window)) AS cohort,
+        sum(windows.n) AS served,
+        sum(windows.n) - sum(windows.errors) AS answered
+    FROM windows
+    WHERE dim = ''
+    GROUP BY model, version, cohort
+) AS load USING (model, version, cohort)
+LEFT JOIN
+(
+    SELECT model, max(toUnixTimestamp(newest_of)) AS newest, max(toUnixTimestamp(ingested_of)) AS ingested
+    FROM
+    (
+        SELECT model, max(window) AS newest_of, toDateTime(0, 'UTC') AS ingested_of FROM windows WHERE dim = '' GROUP BY model
+        UNION ALL
+        SELECT model, toDateTime(max(timestamp), 'UTC'), toDateTime(max(ingested_at), 'UTC') FROM labels GROUP BY model
+    )
+    GROUP BY model
+) AS clock USING (model)
+LEFT JOIN
+(
+    SELECT models.model AS model, JSONExtractUInt(record, 'label_horizon_s') AS stated_s
+    FROM models FINAL
+    WHERE models.kind = 'spec'
+) AS specs USING (model)
+SETTINGS do_not_merge_across_partitions_select_final = 1;
+
+CREATE VIEW performance_daily AS
+SELECT
+    model, version, role, cohort AS day, n, expected, labelled, coverage, state,
+    tp, fp, tn, fn, accuracy, accuracy_low, accuracy_high, precision, recall, f1, specificity,
+    roc_auc, brier, log_loss, mae, rmse, classified, scored, scored_positives, measured
+FROM performance_by(grain = 'day');
+
+CREATE VIEW performance_monthly AS
+SELECT
+    model, version, role, cohort AS month, n, expected, labelled, coverage, state,
+    tp, fp, tn, fn, accuracy, accuracy_low, accuracy_high, precision, recall, f1, specificity,
+    roc_auc, brier, log_loss, mae, rmse, classified, scored, scored_positives, measured
+FROM performance_by(grain = 'month');
+
+-- Every day on which a version answered, also those without a label.
+CREATE VIEW label_coverage AS
+SELECT
+    model, version, load.day AS day, answered AS predictions, joined AS labelled,
+    if(answered = 0, NULL, joined / answered) AS coverage
+FROM
+(
+    SELECT model, version, toDate(window) AS day, sum(windows.n) - sum(windows.errors) AS answered
+    FROM windows
+    WHERE dim = ''
+    GROUP BY model, version, day
+) AS load
+LEFT JOIN
+(
+    SELECT model, version, toDate(timestamp) AS day, count() AS joined
+    FROM outcomes FINAL
+    GROUP BY model, version, day
+) AS judged USING (model, version, day)
+SETTINGS do_not_merge_across_partitions_select_final = 1;
+
+-- How long the truth takes, by the month of the prediction. A corrected label counts with its last time.
+CREATE VIEW label_delay AS
+SELECT
+    model, month, n,
+    delays[1] AS p50_h, delays[2] AS p90_h, delays[3] AS p99_h,
+    soon_1h / n AS share_1h, soon_6h / n AS share_6h, soon_1d / n AS share_1d, soon_7d / n AS share_7d
+FROM
+(
+    WITH (toUnixTimestamp64Milli(label_timestamp) - toUnixTimestamp64Milli(timestamp)) / 3600000 AS delay_h
+    SELECT
+        model,
+        toStartOfMonth(timestamp) AS month,
+        count() AS n,
+        quantilesExactInclusive(0.5, 0.9, 0.99)(delay_h) AS delays,
+        countIf(delay_h <= 1) AS soon_1h,
+        countIf(delay_h <= 6) AS soon_6h,
+        countIf(delay_h <= 24) AS soon_1d,
+        countIf(delay_h <= 168) AS soon_7d
+    FROM outcomes FINAL
+    GROUP BY model, month
+)
+SETTINGS do_not_merge_across_partitions_select_final = 1;
+
+-- Two versions on the same requests (`request_id`), both with their truth, by the day of the champion's answer. Pairs
+-- share their difficulty, so the interval of the difference is far narrower than those of the two accuracies.
+CREATE VIEW champion_challenger AS
+WITH
+    1.959963984540054 AS z,
+    -- Agresti and Min (2005): half a pair more in each of the four cells, for small n and rare disagreement.
+    compared + 2 AS padded,
+    (only_second - only_first) / padded AS middle,
+    z * sqrt(only_first + only_second + 1 - pow(only_second - only_first, 2) / padded) / padded AS half
+SELECT
+    model, champion, challenger, role, day, n,
+    if(compared = 0, NULL, (both + only_first) / compared) AS champion_accuracy,
+    if(compared = 0, NULL, (both + only_second) / compared) AS challenger_accuracy,
+    if(compared = 0, NULL, (only_second - only_first) / compared) AS difference,
+    if(compared = 0, NULL, greatest(-1., middle - half)) AS difference_low,
+    if(compared = 0, NULL, least(1., middle + half)) AS difference_high,
+    if(compared = 0, NULL, both) AS both_right,
+    if(compared = 0, NULL, only_first) AS only_champion_right,
+    if(compared = 0, NULL, only_second) AS only_challenger_right,
+    if(compared = 0, NULL, compared - both - only_first - only_second) AS both_wrong,
+    champion_mae, challenger_mae
+FROM
+(
+    SELECT
+        one.model AS model, one.version AS champion, other.version AS challenger, other.role AS role, one.day AS day,
+        count() AS n,
+        countIf(one.classes AND other.classes) AS compared,
+        countIf(one.classes AND other.classes AND one.hit AND other.hit) AS both,
+        countIf(one.classes AND other.classes AND one.hit AND NOT other.hit) AS only_first,
+        countIf(one.classes AND other.classes AND NOT one.hit AND other.hit) AS only_second,
+        avgOrNullIf(one.miss, one.miss IS NOT NULL AND other.miss IS NOT NULL) AS champion_mae,
+        avgOrNullIf(other.miss, one.miss IS NOT NULL AND other.miss IS NOT NULL) AS challenger_mae
+    FROM
+    (
+        SELECT
+            model, version, request_id, toDate(timestamp) AS day,
+            label_value IS NULL AND prediction_value IS NULL AS classes,
+            ifNull(if(positive IS NULL, prediction = label, predicted_positive = positive), 0) AS hit,
+            abs(prediction_value - label_value) AS miss
+        FROM outcomes FINAL
+        WHERE outcomes.role = 'champion' AND request_id != ''
+        ORDER BY timestamp, prediction_id
+        LIMIT 1 BY model, version, request_id
+    ) AS one
+    INNER JOIN
+    (
+        SELECT
+            model, version, outcomes.role AS role, request_id,
+            label_value IS NULL AND prediction_value IS NULL AS classes,
+            ifNull(if(positive IS NULL, prediction = label, predicted_positive = positive), 0) AS hit,
+            abs(prediction_value - label_value) AS miss
+        FROM outcomes FINAL
+        WHERE outcomes.role != 'champion' AND request_id != ''
+        ORDER BY timestamp, prediction_id
+        LIMIT 1 BY model, version, request_id
+    ) AS other ON one.model = other.model AND one.request_id = other.request_id
+    GROUP BY model, champion, challenger, role, day
+)
+SETTINGS do_not_merge_across_partitions_select_final = 1;
