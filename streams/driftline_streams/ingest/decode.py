@@ -1,0 +1,157 @@
+"""From bytes to events: what can be read is read at full speed, what cannot be is set aside with its reason.
+
+In the walk: `decode` asks whether the bytes are an event, `admit` whether the event makes sense; both are total, they
+raise for no input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+from msgspec import Raw
+
+from driftline_schemas.records import MAX_EVENT_BYTES, MAX_FEATURES, Reason
+from driftline_streams.ingest.event import NO_CONTEXT, Event
+from driftline_streams.kernel.clock import all_to_ms
+from driftline_streams.kernel.histogram import Ints
+from driftline_streams.kernel.limits import EARLIEST_MS, FUTURE_MS
+
+
+class _Lenient(Event, kw_only=True, gc=False, forbid_unknown_fields=False):
+    """An event that may have more fields than the contract; msgspec skips them."""
+
+
+_decode = msgspec.json.Decoder(Event).decode
+_decode_lenient = msgspec.json.Decoder(_Lenient).decode
+_decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
+_encode = msgspec.json.Encoder().encode
+_KNOWN = frozenset(Event.__struct_fields__)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The message at `index` of the batch is not an event, because of `reason`; `detail` is one line for a person."""
+
+    index: int
+    reason: Reason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """The events of a batch in order, where in the batch each was (shape `(n,)`), and the rest."""
+
+    events: list[Event]
+    index: Ints
+    refused: list[Refusal]
+    unknown_fields: int  # fields outside the contract; they are in the events' `context`
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """The events that make sense, where each was, and when each happened in epoch ms (shapes `(n,)`)."""
+
+    events: list[Event]
+    index: Ints
+    time_ms: Ints
+    refused: list[Refusal]
+
+
+def decode(values: Sequence[bytes | None]) -> Decoded:
+    """Read every payload; a bad one costs itself only.
+
+    `map` inside `extend` runs without a Python frame an event. When a payload raises, the events before it are in the
+    list already, the iterator stands behind it, and the loop goes on from there.
+    """
+    events: list[Event] = []
+    refused: list[Refusal] = []
+    unknown_fields = 0
+    rest = iter([value if value is not None and len(value) <= MAX_EVENT_BYTES else None for value in values])
+    while True:
+        try:
+            events.extend(map(_decode, rest))  # type: ignore[arg-type]  # None raises the TypeError below
+            break
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError) as error:
+            index = len(events) + len(refused)
+            value = values[index]
+            if not value:
+                refused.append(Refusal(index, Reason.EMPTY, "the message has no value"))
+            elif len(value) > MAX_EVENT_BYTES:
+                detail = f"{len(value)} bytes; an event has at most {MAX_EVENT_BYTES}"
+                refused.append(Refusal(index, Reason.TOO_LARGE, detail))
+            elif isinstance(error, msgspec.ValidationError) and "unknown field" in str(error):
+                try:
+                    event, found = _with_unknown_fields(value)
+                    events.append(event)
+                    unknown_fields += found
+                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as worse:
+                    refused.append(Refusal(index, reason_of(worse), str(worse)))
+            else:
+                refused.append(Refusal(index, reason_of(error), str(error)))
+    return Decoded(events, _others(len(values), refused), refused, unknown_fields)
+
+
+def _with_unknown_fields(value: bytes) -> tuple[Event, int]:
+    event = _decode_lenient(value)
+    unknown = {name: raw for name, raw in _decode_fields(value).items() if name not in _KNOWN}
+    event.context = Raw(_encode(_decode_fields(event.context) | unknown))
+    return event, len(unknown)
+
+
+def reason_of(error: Exception) -> Reason:
+    """Which of the contract's reasons an error of msgspec is; the texts are msgspec's, and each has its test."""
+    text = str(error)
+    if not isinstance(error, msgspec.ValidationError):
+        return Reason.MALFORMED_JSON  # also invalid UTF-8, and nesting beyond the interpreter's recursion limit
+    if text.startswith("Object missing required field"):
+        return Reason.MISSING_FIELD
+    if any(sign in text for sign in ("out of range", ">=", "<=", "Invalid enum value")):
+        return Reason.TIMESTAMP_OUT_OF_RANGE if text.endswith("at `$.timestamp`") else Reason.OUT_OF_RANGE
+    return Reason.WRONG_TYPE
+
+
+def admit(decoded: Decoded, now_ms: int) -> Admitted:
+    """Set aside the events that no number should be made of; `now_ms` is the wall clock in epoch ms."""
+    events, index = decoded.events, decoded.index
+    time_ms = all_to_ms([event.timestamp for event in events])
+    latest_ms = now_ms + FUTURE_MS
+    # Nearly every event passes, so they are looked at closely only when something about them is unusual.
+    unusual = (time_ms < EARLIEST_MS) | (time_ms > latest_ms)
+    unusual |= np.fromiter((event.prediction is None for event in events), np.bool_, len(events))
+    unusual |= np.fromiter((event.context is not NO_CONTEXT for event in events), np.bool_, len(events))
+    unusual |= np.fromiter((len(event.features) for event in events), np.int64, len(events)) > MAX_FEATURES
+    refused: list[Refusal] = []
+    keep = np.ones(len(events), np.bool_)
+    for place in np.flatnonzero(unusual).tolist():
+        verdict = _judge(events[place], int(time_ms[place]), latest_ms)
+        if verdict is not None:
+            keep[place] = False
+            refused.append(Refusal(int(index[place]), *verdict))
+    if not refused:
+        return Admitted(events, index, time_ms, decoded.refused)
+    refused = sorted([*decoded.refused, *refused], key=lambda refusal: refusal.index)
+    return Admitted([events[place] for place in np.flatnonzero(keep).tolist()], index[keep], time_ms[keep], refused)
+
+
+def _judge(event: Event, time_ms: int, latest_ms: int) -> tuple[Reason, str] | None:
+    if not EARLIEST_MS <= time_ms <= latest_ms:
+        return Reason.TIMESTAMP_OUT_OF_RANGE, f"epoch ms {time_ms} is not between {EARLIEST_MS} and {latest_ms}"
+    if len(event.features) > MAX_FEATURES:
+        return Reason.TOO_MANY_FEATURES, f"{len(event.features)} features; an event has at most {MAX_FEATURES}"
+    if event.prediction is None and event.status == "ok":
+        return Reason.NO_PREDICTION, "status is ok, but there is no prediction"
+    try:  # msgspec checks the syntax of raw JSON, but neither that it is an object nor that it is UTF-8
+        if event.context is not NO_CONTEXT and not str(event.context, "utf-8").startswith("{"):
+            return Reason.WRONG_TYPE, "Expected `object` - at `$.context`"
+    except UnicodeDecodeError as error:
+        return Reason.MALFORMED_JSON, f"{error} - at `$.context`"
+    return None
+
+
+def _others(n: int, refused: Sequence[Refusal]) -> Ints:
+    keep = np.ones(n, np.bool_)
+    keep[[refusal.index for refusal in refused]] = False
+    return np.flatnonzero(keep)

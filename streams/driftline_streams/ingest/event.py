@@ -1,0 +1,70 @@
+"""The prediction event as `ingest` reads it, and the batch it comes in.
+
+In the walk: the first thing that sees the bytes. `Event` has the fields of `driftline_schemas.records.Prediction`, no
+more and no less; it differs in three ways that cost nothing and save a third of the time to read.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Annotated, Literal, Protocol
+
+from msgspec import Meta, Raw, Struct, field
+
+from driftline_schemas.records import Identifier, Name, NonNegative, PredictionError, Probability, Scalar
+
+# Integers are bounded so that they fit 64 bits; whether they are plausible times is `admit`'s question.
+_Instant = Annotated[dt.datetime, Meta(tz=True)] | Annotated[int, Meta(ge=-(2**62), le=2**62)]
+
+NO_CONTEXT = Raw(b"{}")
+
+
+class Event(Struct, kw_only=True, gc=False, forbid_unknown_fields=True):
+    """A `Prediction` for reading at full speed.
+
+    `gc=False` keeps events out of the garbage collector's walks (they cannot form cycles); unknown fields are an error
+    here, so that only the events that have some pay for finding them; and `context` stays the text that was sent.
+    """
+
+    prediction_id: Identifier
+    model: Name
+    version: Name
+    timestamp: _Instant
+    latency_ms: NonNegative | None = None
+    status: Literal["ok", "error"] = "ok"
+    error: PredictionError | None = None
+    prediction: Scalar = None
+    score: Probability | None = None
+    confidence: Probability | None = None
+    probabilities: dict[str, Probability] | None = None
+    features: dict[str, Scalar] = field(default_factory=dict)
+    segment: dict[str, str | None] = field(default_factory=dict)
+    role: Literal["champion", "challenger", "shadow"] = "champion"
+    request_id: str | None = None
+    user_id: str | None = None
+    trace_id: str | None = None
+    span_id: str | None = None
+    context: Raw = NO_CONTEXT
+
+
+class EventBatch(Protocol):
+    """What `ingest` needs to know of a batch: its name, and its messages in order of their offsets."""
+
+    @property
+    def topic(self) -> str: ...
+
+    @property
+    def partition(self) -> int: ...
+
+    @property
+    def first(self) -> int: ...
+
+    @property
+    def last(self) -> int: ...
+
+    def offsets(self) -> Sequence[int]:
+        """One a message, ascending, from `first` to `last`."""
+
+    def values(self) -> Sequence[bytes | None]:
+        """Payloads in the same order; a tombstone is `None`."""

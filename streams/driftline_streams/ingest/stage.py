@@ -1,0 +1,83 @@
+"""The stage that sees every event: from a batch of bytes to everything that follows from it.
+
+In the walk: the first stage. It is a pure function of the batch, the catalog and the time, and raises for no input.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from driftline_schemas import topics
+from driftline_schemas.records import Reason
+from driftline_streams.ingest.columns import Columns
+from driftline_streams.ingest.decode import admit, decode
+from driftline_streams.ingest.event import EventBatch
+from driftline_streams.ingest.features import FeatureSums
+from driftline_streams.ingest.partials import Source, encode
+from driftline_streams.ingest.raw import raw_rows
+from driftline_streams.ingest.rejects import reject
+from driftline_streams.ingest.windows import WindowSums
+from driftline_streams.kernel.catalog import Catalog
+from driftline_streams.kernel.effects import Effects, Message
+
+
+@dataclass(frozen=True, slots=True)
+class IngestResult:
+    """What is to be done about a batch, and what it was: every message is either stored or rejected."""
+
+    effects: Effects
+    stored: int = 0
+    rejected: Counter[Reason] = field(default_factory=Counter)
+    unknown_fields: int = 0  # fields outside the contract, kept in `context`
+    models: dict[tuple[str, str], int] = field(default_factory=dict)  # stored events by model and version
+    dropped_features: int = 0  # feature values not monitored, because their model has too many features
+    folded_segments: int = 0  # segment values counted as `limits.OTHER_SEGMENT`
+    folded_categories: int = 0  # categories counted as `limits.OTHER_CATEGORY`
+
+
+class Ingest:
+    """Turns batches of the topic `predictions` into rows and partials.
+
+    Parameters
+    ----------
+    catalog
+        Specs and references; read at every batch, so changes hold from the next one.
+    prefix
+        Of the topics that messages go to.
+    """
+
+    def __init__(self, catalog: Catalog, prefix: str) -> None:
+        self._catalog = catalog
+        self._prefix = prefix
+
+    def __call__(self, batch: EventBatch, now_ms: int) -> IngestResult:
+        """What follows from `batch`, read at `now_ms` (epoch ms)."""
+        decoded = decode(batch.values())
+        admitted = admit(decoded, now_ms)
+        rejects = reject(batch, admitted.refused, self._prefix, now_ms)
+        rejected = Counter(refusal.reason for refusal in admitted.refused)
+        events = admitted.events
+        if not events:
+            return IngestResult(rejects, rejected=rejected, unknown_fields=decoded.unknown_fields)
+        offset = np.array(batch.offsets(), np.int64)[admitted.index]
+        columns = Columns.of(events, admitted.time_ms, self._catalog)
+        windows, features = WindowSums.of(columns), FeatureSums.of(columns)
+        source = Source(batch.topic, batch.partition, batch.first, batch.last)
+        raw = raw_rows(columns, (batch.topic, batch.partition), offset, now_ms)
+        counts = np.bincount(columns.version, minlength=len(columns.versions)).tolist()
+        partials = encode(source, offset, windows, features, self._catalog)
+        topic = topics.PARTIALS.full_name(self._prefix)
+        messages = [Message(topic, value, key=partial.model.encode()) for partial, value in partials]
+        return IngestResult(
+            effects=Effects((raw, windows.rows(), features.rows(), *rejects.rows), (*messages, *rejects.messages)),
+            stored=len(events),
+            rejected=rejected,
+            unknown_fields=decoded.unknown_fields,
+            models={(v.model, v.name): count for v, count in zip(columns.versions, counts, strict=True)},
+            dropped_features=features.dropped,
+            folded_segments=windows.slices.folded,
+            folded_categories=features.bins.folded,
+        )

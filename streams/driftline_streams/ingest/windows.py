@@ -1,0 +1,148 @@
+"""Sums over windows: load, errors, latency and scores by model version, window and segment.
+
+In the walk: the second effect of a batch, for the table `windows`, and half of the message to `detect`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from driftline_schemas.records import Buckets, WindowCell
+from driftline_streams.ingest.bounds import fold
+from driftline_streams.ingest.cells import Cells, Slices
+from driftline_streams.ingest.columns import Columns
+from driftline_streams.ingest.entries import NO_TEXT, Texts
+from driftline_streams.ingest.moments import Sums
+from driftline_streams.kernel.effects import Coded, MapColumn, Rows
+from driftline_streams.kernel.histogram import Ints, tally
+from driftline_streams.kernel.limits import MAX_CATEGORIES, OTHER_CATEGORY
+from driftline_streams.kernel.sketch import GroupedBuckets, bucket_index, group_buckets
+
+
+@dataclass(frozen=True, slots=True)
+class WindowSums:
+    """What a batch adds to its windows, by group of `slices`; arrays have shape `(groups,)`."""
+
+    columns: Columns
+    width_ms: Ints
+    cells: Cells
+    slices: Slices
+    n: Ints
+    errors: Ints
+    latency: Sums
+    buckets: GroupedBuckets
+    score: Sums
+    confidence: Sums
+
+    @classmethod
+    def of(cls, columns: Columns) -> WindowSums:
+        """Sum the events (at least one) over the windows of their models."""
+        width_ms = np.array([version.spec.window_s * 1000 for version in columns.versions], np.int64)
+        cells = Cells.of(columns, width_ms)
+        slices = Slices.of(columns, cells)
+        row, group, size = slices.row, slices.group, len(slices.cell)
+        measured = ~np.isnan(columns.latency_ms)
+        bucket = bucket_index(np.where(measured, columns.latency_ms, 0.0))
+        timed = measured[row]
+        return cls(
+            columns=columns,
+            width_ms=width_ms,
+            cells=cells,
+            slices=slices,
+            n=np.bincount(group, minlength=size),
+            errors=np.bincount(group[columns.failed[row]], minlength=size),
+            latency=Sums.of(group, columns.latency_ms[row], size),
+            buckets=group_buckets(group[timed], bucket[row[timed]], size),
+            score=Sums.of(group, columns.score[row], size),
+            confidence=Sums.of(group, columns.confidence[row], size),
+        )
+
+    def rows(self) -> Rows:
+        """One row a group for the table `windows`."""
+        slices, versions = self.slices, self.columns.versions
+        version = self.cells.version[slices.cell]
+        return Rows(
+            "windows",
+            len(self.n),
+            {
+                "model": Texts.of([version.model for version in versions]).column(version),
+                "version": Texts.of([version.name for version in versions]).column(version),
+                "window": (self.cells.start_ms[slices.cell] // 1000).astype(np.uint32),
+                "width_s": (self.width_ms[version] // 1000).astype(np.uint32),
+                "dim": slices.dim.column(),
+                "value": slices.value.column(),
+                "n": self.n.astype(np.uint64),
+                "errors": self.errors.astype(np.uint64),
+                "latency": MapColumn(
+                    _ends(self.buckets.group, len(self.n)),
+                    self.buckets.bucket.astype(np.int32),
+                    self.buckets.count.astype(np.uint64),
+                ),
+                "latency_n": self.latency.n.astype(np.uint64),
+                "latency_sum": self.latency.sum,
+                "latency_max": self.latency.max,
+                "score_n": self.score.n.astype(np.uint64),
+                "score_sum": self.score.sum,
+                "confidence_n": self.confidence.n.astype(np.uint64),
+                "confidence_sum": self.confidence.sum,
+                "classes": self._classes(),
+            },
+        )
+
+    def _classes(self) -> MapColumn:
+        """Predicted classes by group; a regression predicts numbers, and those are no classes."""
+        classifies = np.array([version.spec.kind != "regression" for version in self.columns.versions], np.bool_)
+        label, row = self.columns.label, self.slices.row
+        answered = np.flatnonzero((label.code != NO_TEXT) & classifies[self.columns.version])
+        bounded, _ = fold(
+            self.columns.version[answered],
+            Texts(label.values, label.code[answered]),
+            MAX_CATEGORIES,
+            OTHER_CATEGORY,
+            {},
+        )
+        code = np.full(self.columns.n, NO_TEXT, np.int64)
+        code[answered] = bounded.code
+        counted = code[row] != NO_TEXT
+        width = max(1, len(bounded.values))
+        present, count = tally(self.slices.group[counted] * width + code[row[counted]], len(self.n) * width)
+        keys = Coded(bounded.values, present % width)
+        return MapColumn(_ends(present // width, len(self.n)), keys, count.astype(np.uint64))
+
+    def records(self) -> list[list[WindowCell]]:
+        """The whole cells (no segments) of each version, in order of their windows; shape `(versions,)`."""
+        size = len(self.cells)  # the whole cells are the first groups
+        ends = np.searchsorted(self.buckets.group, np.arange(size), side="right").tolist()
+        bucket, count = self.buckets.bucket.tolist(), self.buckets.count.tolist()
+        n = self.n[:size].tolist()
+        latency = self.latency.records((self.n - self.latency.n)[:size])
+        score = self.score.records((self.n - self.score.n)[:size])
+        confidence = self.confidence.records((self.n - self.confidence.n)[:size])
+        errors, start = self.errors.tolist(), self.cells.start_ms.tolist()
+        cells: list[list[WindowCell]] = [[] for _ in self.columns.versions]
+        begin = 0
+        for cell, version in enumerate(self.cells.version.tolist()):
+            end = ends[cell]
+            sums = latency[cell]
+            cells[version].append(
+                WindowCell(
+                    window_ms=start[cell],
+                    n=n[cell],
+                    errors=errors[cell],
+                    latency=Buckets(
+                        counts=dict(zip(bucket[begin:end], count[begin:end], strict=True)),
+                        n=sums.n,
+                        sum=sums.sum,
+                        max=sums.max,
+                    ),
+                    signals={"latency_ms": sums, "score": score[cell], "confidence": confidence[cell]},
+                )
+            )
+            begin = end
+        return cells
+
+
+def _ends(group: Ints, size: int) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
+    return np.cumsum(np.bincount(group, minlength=size)).astype(np.uint64)
