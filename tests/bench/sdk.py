@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 from confluent_kafka.admin import AdminClient, NewTopic
-from driftline import PredictionLogger
 
+from driftline import PredictionLogger
 from driftline_streams.embedded.kafka import start_kafka
 
 CALLS = 50_000

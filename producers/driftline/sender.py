@@ -1,0 +1,192 @@
+"""One process's way to Kafka: a bounded queue, the thread that watches over it, and the count of what became of it.
+
+Last step of `log`: `send` hands the event to librdkafka's queue (0.6 µs) and returns; librdkafka's own threads batch,
+compress and deliver. Handing over to a Python thread instead would cost the caller the interpreter's lock later.
+"""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import logging
+import os
+import threading
+import time
+import weakref
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from driftline.errors import ConfigurationError, DropReason, EventDropped
+
+_log = logging.getLogger("driftline")
+
+EXIT_S = 5.0  # how long a process may wait for Kafka at its end, for all its loggers together
+POLL_S = 0.1  # how long the watching thread sleeps at most; also what `close` may wait for it
+REPORT_S = 60.0  # drops are written to the log at most this often
+REPLACE_S = 10.0  # a producer that failed for good is replaced at most this often
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What became of the events of this process; the first three add up to all that were logged."""
+
+    queued: int = 0  # waiting for Kafka's acknowledgement
+    delivered: int = 0  # acknowledged by Kafka
+    dropped: dict[str, int] = field(default_factory=dict)  # by `DropReason`
+    nulled: int = 0  # NaN and infinite numbers that became null; their events were sent
+
+
+class Sender:
+    """An idempotent producer that never blocks; it connects at its first event, and again in every forked process."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        # librdkafka reports failures only: what is neither waiting nor failed has been delivered, and a successful
+        # delivery never needs the interpreter's lock.
+        self._config = {**config, "on_delivery": self._on_delivery, "delivery.report.only.error": True}
+        self._closed = False
+        self._reset()
+        _SENDERS.add(self)
+
+    def _reset(self) -> None:
+        self._lock = threading.RLock()  # reentrant: a signal handler may log while this thread counts
+        self._producer: Producer | None = None
+        self._thread: threading.Thread | None = None
+        self._accepted = self._failed = self._nulled = self._reported = 0
+        self._dropped: Counter[str] = Counter()
+        self._latest = ""
+        self._connected_at = self._report_at = 0.0
+        self._fatal = False
+
+    def send(self, topic: str, key: str, payload: bytes, nulled: int = 0) -> None:
+        """Queue one event.
+
+        Raises
+        ------
+        EventDropped
+            If the queue is full, the sender closed or the producer failed for good. The caller counts it with `drop`.
+        """
+        with self._lock:
+            if self._closed:
+                raise EventDropped(DropReason.CLOSED, "the logger was closed before")
+            try:
+                producer = self._producer or self._start()
+                producer.produce(topic, payload, key)
+            except BufferError:
+                raise EventDropped(DropReason.QUEUE_FULL, "Kafka takes less than is logged") from None
+            except KafkaException as error:
+                self._fatal |= error.args[0].code() == KafkaError._FATAL
+                raise EventDropped(DropReason.DELIVERY_FAILED, str(error)) from None
+            except RuntimeError as error:  # no further thread can be started
+                raise EventDropped(DropReason.DELIVERY_FAILED, str(error)) from None
+            self._accepted += 1
+            self._nulled += nulled
+
+    def drop(self, reason: DropReason, detail: str, n: int = 1) -> None:
+        """Count `n` events that are not sent."""
+        with self._lock:
+            self._dropped[reason.value] += n
+            self._latest = detail
+
+    @property
+    def stats(self) -> Stats:
+        """The counts of this process at this moment."""
+        with self._lock:
+            queued = len(self._producer) if self._producer else 0
+            # Reports of failures that the watching thread has not read yet count as waiting.
+            return Stats(queued, self._accepted - self._failed - queued, dict(self._dropped), self._nulled)
+
+    def flush(self, timeout_s: float) -> int:
+        """Wait until every event is acknowledged or given up, at most `timeout_s`; gives how many still wait."""
+        producer = self._producer
+        return producer.flush(max(0.0, timeout_s)) if producer else 0
+
+    def close(self, timeout_s: float) -> int:
+        """Flush, give up what is left after `timeout_s`, stop the thread; gives how many were given up."""
+        with self._lock:
+            self._closed = True
+        left = self.flush(timeout_s)
+        if self._thread:
+            self._thread.join(10 * POLL_S)
+        if self._producer:
+            self._give_up(self._producer)
+            self._producer = None
+        self._report()
+        return left
+
+    def _start(self) -> Producer:
+        self._producer = self._connect()
+        self._thread = threading.Thread(target=self._watch, name="driftline", daemon=True)
+        self._thread.start()
+        return self._producer
+
+    def _connect(self) -> Producer:
+        self._connected_at = time.monotonic()
+        # With a logger librdkafka's own lines ("Connection refused", …) go to `logging` instead of stderr.
+        return Producer(self._config, logger=_log)
+
+    def _on_delivery(self, error: KafkaError | None, _: Message) -> None:
+        if error is not None:
+            self._fail(str(error))
+
+    def _fail(self, detail: str, n: int = 1) -> None:
+        with self._lock:
+            self._failed += n
+            self.drop(DropReason.DELIVERY_FAILED, detail, n)
+
+    def _watch(self) -> None:
+        while (producer := self._producer) and not self._closed:
+            producer.poll(POLL_S)
+            if self._fatal and time.monotonic() - self._connected_at > REPLACE_S:
+                self._replace(producer)
+            if time.monotonic() >= self._report_at:
+                self._report()
+
+    def _replace(self, broken: Producer) -> None:
+        """A new producer for one that lost its place in a partition for good and has refused everything since."""
+        with self._lock:
+            self._producer, self._fatal = self._connect(), False
+        self._give_up(broken)  # takes a while: not under the lock, which callers want
+
+    def _give_up(self, producer: Producer) -> None:
+        producer.purge()
+        if left := producer.flush(POLL_S):  # serves the reports of what was purged
+            self._fail("given up while it was on its way", left)
+
+    def _report(self) -> None:
+        dropped = dict(self._dropped)
+        if (total := sum(dropped.values())) > self._reported:
+            _log.warning("%d events were dropped so far, %s; the latest: %s", total, dropped, self._latest)
+            self._reported, self._report_at = total, time.monotonic() + REPORT_S
+
+
+def check(config: dict[str, Any]) -> None:
+    """Raise `ConfigurationError` if librdkafka does not take these options; opens no connection that stays."""
+    try:
+        Producer({**config, "bootstrap.servers": "", "log_level": 0})  # 0: it complains that it has no address
+    except (KafkaException, TypeError, ValueError) as error:
+        raise ConfigurationError(f"Kafka's client does not take this configuration: {error}") from None
+
+
+_SENDERS: weakref.WeakSet[Sender] = weakref.WeakSet()  # one that has started is kept alive by its thread
+
+
+@atexit.register
+def _close_all() -> None:
+    deadline = time.monotonic() + EXIT_S
+    for sender in list(_SENDERS):
+        sender.close(deadline - time.monotonic())
+
+
+def _begin_anew_after_fork() -> None:
+    for sender in list(_SENDERS):
+        if sender._producer:
+            # What the parent had queued is the parent's to deliver, and its producer must not even be freed here:
+            # librdkafka would wait a second for threads that a fork does not copy. So it is kept, by one reference.
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(sender._producer))
+        sender._reset()
+
+
+os.register_at_fork(after_in_child=_begin_anew_after_fork)
