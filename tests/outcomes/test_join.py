@@ -1,0 +1,224 @@
+"""What becomes of labels: joined at once, later or never, counted always, and the same after every crash."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from driftline_schemas.spec import ModelSpec
+from driftline_streams.outcomes.join import SWEEP_MS
+from driftline_streams.outcomes.recent import Recent
+from driftline_streams.outcomes.waiting import Waiting
+
+from .conftest import DAY_MS, LABELS, NOW_MS, Batch, Worker, label, predictions
+
+if TYPE_CHECKING:
+    from driftline_streams.sinks.clickhouse import ClickHouse
+
+
+async def test_a_label_meets_a_recent_prediction_without_a_query(worker: Worker) -> None:
+    await worker.stored(predictions(0, {"prediction_id": "a", "segment": {"carrier": "UA"}, "request_id": "r"}))
+    result = await worker.labelled(label("a", False, weight=2, source="crm"))
+    assert (result.read, result.joined, result.waiting, worker.recent.hits) == (1, 1, 0, 1)
+    (outcome,) = worker.published
+    assert (outcome.prediction, outcome.label, outcome.predicted_positive, outcome.positive) == (
+        "true",
+        "false",
+        True,
+        False,
+    )
+    assert (outcome.weight, outcome.score, outcome.segment, outcome.request_id) == (2, 0.75, {"carrier": "UA"}, "r")
+    (row,) = await worker.database.query("SELECT * FROM outcomes")
+    assert (row["segment"], row["positive"], row["prediction_value"]) == ({"carrier": "UA"}, 0, None)
+    (stored,) = await worker.database.query("SELECT * FROM labels")
+    assert (stored["label"], stored["label_value"], stored["source"], stored["offset"]) == ("false", None, "crm", 0)
+
+
+async def test_a_label_meets_an_old_prediction_in_clickhouse(worker: Worker) -> None:
+    rows = predictions(0, *({"prediction_id": f"p{i}", "segment": {"carrier": "UA"}} for i in range(1000)))
+    await worker.stored(rows, remember=False)
+    result = await worker.labelled(*(label(f"p{i}", i % 2) for i in range(1000)))
+    assert (result.joined, worker.recent.misses) == (1000, 1000)
+    assert worker.published[0].segment == {"carrier": "UA"}
+    assert await worker.outcomes() == {f"p{i}": str(i % 2) for i in range(1000)}
+
+
+async def test_hot_and_cold_give_the_same_outcome(worker: Worker) -> None:
+    event = {"prediction_id": "a", "version": "2", "role": "shadow", "segment": {"x": "y"}, "prediction_value": 1.5}
+    rows = predictions(0, event | {"score": float("nan"), "prediction": "1.5"})
+    await worker.stored(rows, remember=False)
+    cold = await worker.labelled(label("a", 2))
+    worker.join.remember(rows)
+    hot = await worker.labelled(label("a", 2))
+    assert worker.recent.hits == 1
+    assert cold.outcomes_name == hot.outcomes_name != ""
+
+
+async def test_a_label_that_precedes_its_prediction_waits_for_it(worker: Worker) -> None:
+    first = await worker.labelled(label("a", True), label("b", True))
+    assert (first.joined, first.waiting) == (0, 2)
+    await worker.stored(predictions(0, {"prediction_id": "a"}))
+    second = await worker.retried(NOW_MS + 100)  # at once: it was told
+    assert (second.joined, second.waiting) == (1, 1)
+    await worker.stored(predictions(1, {"prediction_id": "b"}), remember=False)
+    third = await worker.retried(NOW_MS + 3000)  # another worker's: found when its look-up is due
+    assert (third.joined, third.waiting) == (1, 0)
+    assert await worker.outcomes() == {"a": "true", "b": "true"}
+
+
+async def test_a_waiting_label_is_looked_up_ever_more_rarely(worker: Worker) -> None:
+    await worker.labelled(label("a", True))
+    asked = 0
+    before = worker.recent.misses
+    for second in range(3600):
+        await worker.retried(NOW_MS + 1000 * second)
+        asked += worker.recent.misses - before
+        before = worker.recent.misses
+    assert 8 <= asked <= 12
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+@pytest.mark.parametrize("together", [True, False])
+async def test_the_later_label_corrects_the_earlier_one_in_either_order(
+    worker: Worker, order: tuple[int, int], together: bool
+) -> None:
+    await worker.stored(predictions(0, {"prediction_id": "a"}))
+    both = (label("a", "wrong", NOW_MS), label("a", "right", NOW_MS + 1))
+    messages = [both[i] for i in order]
+    if together:
+        await worker.labelled(*messages)
+    else:
+        for message in messages:
+            await worker.labelled(message)
+    assert await worker.outcomes() == {"a": "right"}
+
+
+async def test_of_duplicate_predictions_the_first_in_kafka_counts(worker: Worker) -> None:
+    first = predictions(7, {"prediction_id": "a", "version": "first"}, {"prediction_id": "a", "version": "second"})
+    await worker.stored(first, remember=False)
+    await worker.stored(predictions(3, {"prediction_id": "a", "version": "earliest"}), remember=False)
+    await worker.labelled(label("a", True))
+    assert [outcome.version for outcome in worker.published] == ["earliest"]
+
+
+async def test_a_label_for_a_failed_prediction_has_nothing_to_be_compared_with(worker: Worker) -> None:
+    await worker.stored(predictions(0, {"prediction_id": "a", "status": "error", "prediction": ""}))
+    result = await worker.labelled(label("a", True))
+    assert (result.unanswered, result.joined, result.waiting, worker.published) == (1, 0, 0, [])
+
+
+async def test_a_prediction_older_than_the_horizon_is_not_joined(worker: Worker) -> None:
+    worker.catalog.update(ModelSpec(model="m", label_horizon_s=86_400))
+    old, new = NOW_MS - DAY_MS - 1, NOW_MS - DAY_MS
+    for remember in (True, False):
+        name = f"{remember}"
+        rows = predictions(
+            0, {"prediction_id": f"old {name}", "timestamp": old}, {"prediction_id": f"new {name}", "timestamp": new}
+        )
+        await worker.stored(rows, remember=remember)
+        await worker.labelled(label(f"old {name}", True), label(f"new {name}", True))
+    assert set(await worker.outcomes()) == {"new True", "new False"}
+
+
+async def test_a_label_becomes_an_orphan_after_the_horizon_and_stays_stored(worker: Worker) -> None:
+    worker.catalog.update(ModelSpec(model="m", label_horizon_s=3600))
+    await worker.labelled(label("never", True))
+    orphaned = 0
+    for minute in range(0, 180):
+        orphaned += (await worker.retried(NOW_MS + 60_000 * minute)).orphaned
+    assert (orphaned, len(worker.waiting)) == (1, 0)
+    assert await worker.database.query("SELECT prediction_id FROM labels") == [{"prediction_id": "never"}]
+
+
+async def test_a_worker_takes_up_the_labels_that_another_left_waiting(worker: Worker, database: ClickHouse) -> None:
+    await worker.stored(predictions(0, {"prediction_id": "joined"}, {"prediction_id": "corrected"}))
+    await worker.labelled(label("joined", True), label("corrected", True), label("waits", True))
+    # Killed after the labels of a correction were stored, before its outcome was.
+    lost = await worker.join(Batch([label("corrected", False, NOW_MS + 5)], worker.offset), NOW_MS)
+    await database.insert(lost.effects.rows, "lost")
+
+    other = Worker(database)
+    recovered = await other.join.recover([LABELS], NOW_MS + 1000)
+    assert recovered.waiting == 2
+    await other.stored(predictions(2, {"prediction_id": "waits"}), remember=False)
+    await other.retried(NOW_MS + 1000)
+    assert await other.outcomes() == {"joined": "true", "corrected": "false", "waits": "true"}
+    assert (await Worker(database).join.recover([LABELS], NOW_MS + 2000)).waiting == 0
+    assert (await Worker(database).join.recover([("t.labels", 1)], NOW_MS)).waiting == 0
+
+
+async def test_labels_older_than_the_horizon_are_not_taken_up(worker: Worker, database: ClickHouse) -> None:
+    await worker.labelled(label("a", True))
+    other = Worker(database)
+    assert (await other.join.recover([LABELS], NOW_MS + 31 * DAY_MS)).waiting == 0
+
+
+async def test_labels_that_do_not_fit_into_memory_are_joined_by_the_sweep(database: ClickHouse) -> None:
+    worker = Worker(database, waiting=Waiting(max_labels=3))
+    result = await worker.labelled(*(label(f"p{i}", True) for i in range(10)))
+    assert (result.waiting, worker.waiting.overflowed) == (3, 7)
+    await worker.stored(predictions(0, *({"prediction_id": f"p{i}"} for i in range(10))), remember=False)
+    now_ms = NOW_MS
+    for _ in range(10):
+        now_ms += 2 * SWEEP_MS
+        await worker.retried(now_ms)
+        await worker.retried(now_ms + 1000)
+    assert set(await worker.outcomes()) == {f"p{i}" for i in range(10)}
+
+
+async def test_labels_of_partitions_given_up_are_let_go(worker: Worker) -> None:
+    await worker.labelled(label("a", True))
+    assert (await worker.join.retry([("t.labels", 1)], NOW_MS + 5000)).waiting == 0
+
+
+async def test_repeating_a_batch_changes_nothing(worker: Worker) -> None:
+    await worker.stored(predictions(0, {"prediction_id": "a"}, {"prediction_id": "b"}))
+    batch = Batch([label("a", True), b"{", label("b", 0)], 0)
+    first = await worker.done(await worker.join(batch, NOW_MS), "batch")
+    again = await worker.done(await worker.join(batch, NOW_MS), "batch")
+    assert first.outcomes_name == again.outcomes_name
+    counted = "SELECT (SELECT count() FROM labels) AS l, (SELECT count() FROM outcomes) AS o, (SELECT count() FROM rejected) AS r"
+    assert await worker.database.query(counted) == [{"l": 2, "o": 2, "r": 1}]
+
+
+async def test_names_that_are_no_plain_words_are_found_cold(worker: Worker) -> None:
+    odd = ["it's", "back\\slash", "tab\there", "line\nbreak", "{model:String}", "🛫", "%s", '"']
+    for i, name in enumerate(odd):
+        rows = predictions(i, *({"prediction_id": f"{name}{j}", "model": name} for j in range(300)))
+        await worker.stored(rows, remember=False)
+    result = await worker.labelled(*(label(f"{name}{j}", True, model=name) for name in odd for j in range(300)))
+    assert result.joined == 300 * len(odd)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_every_order_of_arrival_ends_in_the_same_outcomes(database: ClickHouse, seed: int) -> None:
+    rng = random.Random(seed)  # noqa: S311 - a reproducible scenario
+    n = 300
+    events = [predictions(i, {"prediction_id": f"p{i}", "timestamp": NOW_MS - i}) for i in range(n)]
+    truths = [(f"p{rng.randrange(int(n * 1.1))}", f"l{i}", NOW_MS + rng.randrange(1000) * 1000 + i) for i in range(2 * n)]
+    steps: list[Any] = [*events, *truths]
+    rng.shuffle(steps)
+    worker = Worker(database, recent=Recent(max_events=40), waiting=Waiting(max_labels=100))
+    now_ms = NOW_MS
+    while steps:
+        now_ms += 700
+        taken, steps = steps[:20], steps[20:]
+        for rows in (step for step in taken if not isinstance(step, tuple)):
+            await worker.stored(rows, remember=rng.random() < 0.7)
+        await worker.labelled(*(label(*step) for step in taken if isinstance(step, tuple)), now_ms=now_ms)
+        if rng.random() < 0.1:  # killed
+            offset, worker = worker.offset, Worker(database, recent=Recent(max_events=40), waiting=Waiting(100))
+            worker.offset = offset
+            await worker.join.recover([LABELS], now_ms)
+        await worker.retried(now_ms)
+    for _ in range(12):
+        now_ms += 4_000_000
+        await worker.retried(now_ms)
+        await worker.retried(now_ms + 1000)
+    served = {f"p{i}" for i in range(n)}
+    expected: dict[str, tuple[int, str]] = {}
+    for prediction_id, value, at_ms in truths:
+        if prediction_id in served:
+            expected[prediction_id] = max(expected.get(prediction_id, (0, "")), (at_ms, value))
+    assert await worker.outcomes() == {prediction_id: value for prediction_id, (_, value) in expected.items()}
