@@ -39,15 +39,15 @@ def build(
     """Profile each column (by signal name, as in `FeatureCell`, plus "latency_ms" and "error_rate") of `n` events.
 
     A column has at most `n` values, in the unit of its signal; None, NaN and infinities are nulls, and so are the
-    values missing from a short column. Its kind is taken from `kinds`, else numeric for numbers and booleans without
-    any text. An empty column has an empty profile. `start_ms` and `end_ms` bound the events in time.
+    values missing from a short column. Its kind is taken from `kinds`, else categorical when there is a text or a
+    boolean, as in events. An empty column has an empty profile. `start_ms` and `end_ms` bound the events in time.
 
     The id is derived from the content, so that the same data give the same reference.
 
     Raises
     ------
     ValueError
-        If a column has more than `n` values, or text where `kinds` says numeric.
+        If a column has more than `n` values, or text or booleans where `kinds` says numeric.
 
     >>> r = build("m", "1", {"feature:x": [1.0, 2.0, None]}, n=3, start_ms=0, end_ms=9)
     >>> r.signals["feature:x"].type, r.signals["feature:x"].moments.nulls, len(r.signals["feature:x"].edges)
@@ -71,18 +71,15 @@ def build(
 def _profile(name: str, values: Values, n: int, kind: Kind | None) -> Profile:
     if len(values) > n:
         raise ValueError(f"{name} has {len(values)} values for {n} events; pass the number of events as n")
-    array = values if isinstance(values, np.ndarray) else None
-    if array is None or array.dtype.kind not in "fiub":
-        listed: list[Any] = list(values)
-        if kind != "categorical" and not any(isinstance(value, str) for value in listed):
-            array = np.array([np.nan if value is None else float(value) for value in listed], np.float64)
-        elif kind == "numeric":
-            raise ValueError(f"{name} is said to be numeric but holds text; leave its type out or convert it")
-        else:
-            return _categorical(listed, n)
-    elif kind == "categorical":
-        return _categorical(array.tolist(), n)
-    return _numeric(array.astype(np.float64), n)
+    if isinstance(values, np.ndarray) and values.dtype.kind in "fiu" and kind != "categorical":
+        return _numeric(values.astype(np.float64), n)
+    listed: list[Any] = values.tolist() if isinstance(values, np.ndarray) else list(values)
+    texts = any(isinstance(value, str | bool) for value in listed)
+    if kind == "categorical" or (kind is None and texts):
+        return _categorical(listed, n)
+    if texts:
+        raise ValueError(f"{name} is said to be numeric but holds text or booleans; leave its type out or convert it")
+    return _numeric(np.array([np.nan if value is None else value for value in listed], np.float64), n)
 
 
 def _numeric(values: npt.NDArray[np.float64], n: int) -> Profile:

@@ -12,6 +12,9 @@ from msgspec import Struct
 
 from driftline_schemas.records import FeatureCell, Moments, WindowCell
 from driftline_streams.kernel import moments
+from driftline_streams.kernel.limits import MAX_CATEGORIES, OTHER_CATEGORY
+
+MAX_NAMES = 4 * MAX_CATEGORIES  # of one signal in one window: each batch brings at most a quarter
 
 _K = TypeVar("_K", int, str)
 
@@ -69,13 +72,22 @@ class WideCell(Struct, array_like=True):
             if mine is None:
                 self.bins[signal] = counts
             else:
-                add_counts(mine, counts)
+                add_bounded(mine, counts)
 
 
 def add_counts(into: dict[_K, int], counts: dict[_K, int]) -> None:
     """Add `counts` to `into`, key by key."""
     for key, count in counts.items():
         into[key] = into.get(key, 0) + count
+
+
+def add_bounded(into: dict[str, int], counts: dict[str, int]) -> None:
+    """Add `counts` to `into`; names beyond `MAX_NAMES` are counted as `OTHER_CATEGORY`."""
+    add_counts(into, counts)
+    if len(into) > MAX_NAMES:
+        for name in list(into)[MAX_NAMES:]:  # those that came last: what is known keeps its name
+            count = into.pop(name)
+            into[OTHER_CATEGORY] = into.get(OTHER_CATEGORY, 0) + count
 
 
 def add_moments(into: dict[str, Moments], more: dict[str, Moments]) -> None:

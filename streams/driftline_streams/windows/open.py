@@ -6,8 +6,6 @@ but by those who received it (`fed_until_ms`), so that a crash between the two l
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from msgspec import Struct, field
 
 from driftline_schemas.records import Partial
@@ -23,6 +21,7 @@ class VersionCells(Struct, array_like=True):
 
     base: dict[int, BaseCell] = field(default_factory=dict)
     wide: dict[int, WideCell] = field(default_factory=dict)
+    test_end_ms: int = FOREVER_MS  # of the test window that its detectors have open
 
 
 class OpenWindows(Struct, array_like=True):
@@ -53,23 +52,51 @@ class OpenWindows(Struct, array_like=True):
             self.first_end_ms = min(self.first_end_ms, broad.window_ms + partial.feature_window_ms)
         return True
 
-    def close(self, until_ms: int) -> Iterator[tuple[str, BaseCell | WideCell]]:
+    def close(self, until_ms: int) -> list[tuple[str, BaseCell | WideCell]]:
         """Take out the windows that end at or before `until_ms`, with their version, ordered by end and start."""
-        if until_ms < self.first_end_ms:
-            return
         closed: list[tuple[str, BaseCell | WideCell]] = []
-        self.first_end_ms = FOREVER_MS
         for version, cells in self.versions.items():
             for group in (cells.base, cells.wide):
                 due = [start for start, cell in group.items() if start + cell.width_ms <= until_ms]
                 closed += [(version, group.pop(start)) for start in due]
-                least = min((start + cell.width_ms for start, cell in group.items()), default=FOREVER_MS)
-                self.first_end_ms = min(self.first_end_ms, least)
-        yield from sorted(closed, key=lambda pair: (pair[1].start_ms + pair[1].width_ms, pair[1].start_ms, pair[0]))
+        return _in_order(closed)
 
-    def overflow(self) -> Iterator[tuple[str, BaseCell | WideCell]]:
-        """Take out the oldest windows of every version that has more than `MAX_CELLS` open, in order."""
+    def overflow(self, most: int = MAX_CELLS) -> list[tuple[str, BaseCell | WideCell]]:
+        """Take out the oldest windows of every version that has more than `most` of a kind open, in order."""
+        taken: list[tuple[str, BaseCell | WideCell]] = []
         for version, cells in self.versions.items():
             for group in (cells.base, cells.wide):
-                for start in sorted(group)[: max(0, len(group) - MAX_CELLS)]:
-                    yield version, group.pop(start)
+                surplus = len(group) - most
+                if surplus > 0:
+                    taken += [(version, group.pop(start)) for start in sorted(group)[:surplus]]
+        return _in_order(taken)
+
+    def most_open(self) -> int:
+        """The largest number of open windows of a kind in a version."""
+        return max((len(group) for cells in self.versions.values() for group in (cells.base, cells.wide)), default=0)
+
+    def tests_due(self, until_ms: int) -> list[str]:
+        """The versions whose test window ends at or before `until_ms`."""
+        return [version for version, cells in self.versions.items() if cells.test_end_ms <= until_ms]
+
+    def settle(self) -> None:
+        """Find anew when the next window ends, after windows have been taken out."""
+        ends = [
+            least
+            for cells in self.versions.values()
+            for group in (cells.base, cells.wide)
+            for least in [min((start + cell.width_ms for start, cell in group.items()), default=FOREVER_MS)]
+        ]
+        tests = [cells.test_end_ms for cells in self.versions.values()]
+        self.first_end_ms = min(ends + tests, default=FOREVER_MS)
+
+    def forget_oldest(self) -> str:
+        """Drop all that is known of the version that spoke first; its name."""
+        version = next(iter(self.versions))
+        del self.versions[version]
+        self.sources.applied.pop(version, None)
+        return version
+
+
+def _in_order(cells: list[tuple[str, BaseCell | WideCell]]) -> list[tuple[str, BaseCell | WideCell]]:
+    return sorted(cells, key=lambda pair: (pair[1].start_ms + pair[1].width_ms, pair[1].start_ms, pair[0]))

@@ -1,0 +1,210 @@
+"""From partials to findings: the fold over one partition of the `partials` topic.
+
+In the walk: between `ingest` and `notify`. `app.py` hands over a batch of messages and the state of the partition, and
+carries out the effects, **then** stores the state (see `memory`). Nothing here depends on a clock but the columns
+`detected_at` and `computed_at`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, MutableMapping, Sequence
+
+import msgspec
+import numpy as np
+
+from driftline_schemas.records import Clock, Detection, Partial, Reason, Rejected
+from driftline_schemas.topics import DETECTIONS, PARTIALS, REJECTED
+from driftline_streams.detectors import findings
+from driftline_streams.detectors.memory import Memory, ModelMemory, View
+from driftline_streams.kernel.catalog import Catalog
+from driftline_streams.kernel.effects import Effects, Message, Rows
+from driftline_streams.kernel.limits import EVIDENCE_BYTES
+from driftline_streams.windows.cells import BaseCell, WideCell
+from driftline_streams.windows.open import FOREVER_MS
+
+MAX_MODELS = 10_000  # of one partition; partials of further models are counted, not watched
+MAX_VERSIONS = 100  # of one model; beyond, the one that spoke first is forgotten
+
+_DECODER = msgspec.json.Decoder(Partial | Clock)
+_encode = msgspec.json.Encoder().encode
+
+
+class _Found:
+    """What one batch has found so far."""
+
+    def __init__(self, now_ms: int) -> None:
+        self.now_ms = now_ms
+        self.detections: list[Detection] = []
+        self.rows: list[Rows] = []
+        self.rejected: list[Rejected] = []
+
+    def add(self, detections: Iterable[Detection], rows: Iterable[Rows] = ()) -> None:
+        self.detections += detections
+        self.rows += rows
+
+
+class Detect:
+    """Finds changes, drift and broken objectives in the partials of a batch.
+
+    Parameters
+    ----------
+    catalog
+        Specs and references; what holds when a window closes decides about it.
+    prefix
+        Of the topics that messages go to.
+    lateness_ms
+        How long after its end a window stays open, in event time.
+
+    Attributes
+    ----------
+    counts
+        Since the start of the process: "partials", "clocks", "repeated" messages, "rejected" messages, "windows" fed,
+        "late_windows" that were not, because a later one was fed before, "early_windows" closed for want of room,
+        "unwatched_models" and "unwatched_signals" (partials and windows beyond the bounds), "forgotten_versions".
+    """
+
+    def __init__(self, catalog: Catalog, prefix: str, lateness_ms: int) -> None:
+        self._lateness_ms = lateness_ms
+        self._prefix = prefix
+        self._memory = Memory(catalog)
+        self.counts: Counter[str] = Counter()
+
+    def __call__(
+        self,
+        messages: Sequence[bytes],
+        state: MutableMapping[str, bytes],
+        now_ms: int,
+        *,
+        partition: int = 0,
+        offsets: Sequence[int] = (),
+    ) -> Effects:
+        """What follows from a batch of `partials`.
+
+        `state` is changed in place, and must be stored after the effects have been carried out. `partition` and
+        `offsets` say where the messages stand; they are only used for those that cannot be read.
+        """
+        found = _Found(now_ms)
+        view = self._memory.view(state, partition)
+        for place, message in enumerate(messages):
+            try:
+                record = _DECODER.decode(message)
+            except msgspec.MsgspecError as error:
+                self.counts["rejected"] += 1
+                at = (PARTIALS.full_name(self._prefix), partition, offsets[place] if place < len(offsets) else 0)
+                found.rejected.append(_rejected(at, message, error, now_ms))
+                continue
+            if isinstance(record, Clock):
+                self._tick(record, view, found)
+            else:
+                self._add(record, view, found)
+        for model in view.too_large():
+            for version, cell in model.windows.overflow(model.windows.most_open() // 2):
+                self.counts["early_windows"] += 1
+                self._feed(model, version, cell, found)
+            model.windows.settle()
+        view.store()
+        return self._effects(found)
+
+    def _add(self, partial: Partial, view: View, found: _Found) -> None:
+        models = view.index.models
+        if partial.model not in models and len(models) >= MAX_MODELS:
+            self.counts["unwatched_models"] += 1
+            return
+        models[partial.model] = None
+        model = view.model(partial.model)
+        if not model.windows.update(partial, view.index.clocks):
+            self.counts["repeated"] += 1
+            return
+        self.counts["partials"] += 1
+        model.changed = True
+        if len(model.windows.versions) > MAX_VERSIONS:
+            self.counts["forgotten_versions"] += 1
+            model.forget(model.windows.forget_oldest())
+        for version, cell in model.windows.overflow():
+            self.counts["early_windows"] += 1
+            self._feed(model, version, cell, found)
+        self._close(model, view, found)
+
+    def _tick(self, clock: Clock, view: View, found: _Found) -> None:
+        if not view.index.clocks.update(clock):
+            self.counts["repeated"] += 1
+            return
+        self.counts["clocks"] += 1
+        for name in view.index.models:
+            self._close(view.model(name), view, found)
+
+    def _close(self, model: ModelMemory, view: View, found: _Found) -> None:
+        """Feed what the watermark lets close."""
+        windows = model.windows
+        until_ms = windows.sources.watermark_ms(view.index.clocks) - self._lateness_ms
+        if until_ms < windows.first_end_ms:
+            return
+        model.changed = True
+        for version, cell in windows.close(until_ms):
+            self._feed(model, version, cell, found)
+        for version in windows.tests_due(until_ms):
+            features = model.detectors(version).features
+            found.add(*features.close_test(found.now_ms))
+            windows.versions[version].test_end_ms = features.test_end_ms or FOREVER_MS
+        windows.settle()
+
+    def _feed(self, model: ModelMemory, version: str, cell: BaseCell | WideCell, found: _Found) -> None:
+        detectors = model.detectors(version)
+        if isinstance(cell, BaseCell):
+            detections = detectors.levels.update(cell)
+            if detections is not None:
+                found.add(detections)
+            in_time = detections is not None
+        else:
+            features = detectors.features
+            result = features.update(cell, found.now_ms)
+            if result is not None:
+                found.add(*result)
+            in_time = result is not None
+            model.windows.versions[version].test_end_ms = features.test_end_ms or FOREVER_MS
+            self.counts["unwatched_signals"] += features.take_unwatched()
+        self.counts["windows" if in_time else "late_windows"] += 1
+
+    def _effects(self, found: _Found) -> Effects:
+        rows, messages = list(found.rows), []
+        if found.detections:
+            rows.append(findings.rows(found.detections, found.now_ms))
+            topic = DETECTIONS.full_name(self._prefix)
+            messages += [Message(topic, _encode(d), d.model.encode()) for d in found.detections]
+        if found.rejected:
+            rows.append(_rejected_rows(found.rejected))
+            topic = REJECTED.full_name(self._prefix)
+            messages += [
+                Message(topic, _encode(r), f"{r.topic}:{r.partition}:{r.offset}".encode()) for r in found.rejected
+            ]
+        return Effects(rows, messages)
+
+
+def _rejected(at: tuple[str, int, int], message: bytes, error: msgspec.MsgspecError, now_ms: int) -> Rejected:
+    wrong_type = isinstance(error, msgspec.ValidationError)
+    return Rejected(
+        topic=at[0],
+        partition=at[1],
+        offset=at[2],
+        reason=Reason.WRONG_TYPE if wrong_type else Reason.MALFORMED_JSON,
+        detail=str(error),
+        payload=message[:EVIDENCE_BYTES].decode(errors="replace"),
+        rejected_ms=now_ms,
+    )
+
+
+def _rejected_rows(rejected: Sequence[Rejected]) -> Rows:
+    return Rows(
+        "rejected",
+        len(rejected),
+        {
+            "topic": [r.topic for r in rejected],
+            "partition": np.array([r.partition for r in rejected], np.uint32),
+            "offset": np.array([r.offset for r in rejected], np.uint64),
+            "reason": [r.reason.value for r in rejected],
+            "detail": [r.detail for r in rejected],
+            "payload": [r.payload for r in rejected],
+            "rejected_at": np.array([r.rejected_ms for r in rejected], np.int64),
+        },
+    )

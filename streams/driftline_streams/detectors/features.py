@@ -1,0 +1,130 @@
+"""Feature windows of one model version: changes of level of each numeric signal, and the tests of whole test windows.
+
+In the walk: `detect` feeds the closed feature windows in the order of event time. They add up to test windows (a day by
+default), which close with the first feature window beyond them or with the watermark.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct, field
+
+from driftline_schemas.records import Detection
+from driftline_schemas.spec import ModelSpec, Reference
+from driftline_streams.detectors import drift
+from driftline_streams.detectors.levels import changes, watch_of
+from driftline_streams.detectors.watch import Point, Watch, WatchState
+from driftline_streams.kernel import moments
+from driftline_streams.kernel.clock import window_start
+from driftline_streams.kernel.effects import Rows
+from driftline_streams.windows.cells import WideCell
+from driftline_streams.windows.sources import NEVER_MS
+
+MAX_WATCHES = 200  # signals with online detectors: 3 KB of state each, written with every closed feature window
+_ON_BASE_WINDOWS = frozenset({"score", "confidence", "latency_ms"})  # watched there, sooner
+
+
+class FeaturesState(Struct, array_like=True):
+    """What survives a restart."""
+
+    fed_until_ms: int = NEVER_MS  # end of the last feature window fed
+    tested_until_ms: int = NEVER_MS  # end of the last test window closed
+    watches: dict[str, WatchState] = field(default_factory=dict)
+    test: WideCell | None = None  # the open test window
+
+
+class Features:
+    """The watched signals and the open test window of one model version."""
+
+    def __init__(self, spec: ModelSpec, version: str, reference: Reference | None, state: FeaturesState) -> None:
+        self._spec, self._version, self._reference = spec, version, reference
+        self._state = state
+        self._ignored = frozenset(f"feature:{name}" for name, feature in spec.features.items() if not feature.monitor)
+        self._watches: dict[str, Watch] = {
+            signal: watch_of(spec, reference, signal, old)
+            for signal, old in state.watches.items()
+            if signal not in self._ignored
+        }
+        self._unwatched = 0  # windows of signals beyond `MAX_WATCHES`
+        self.changed = False  # since the last snapshot that was stored
+
+    def snapshot(self) -> FeaturesState:
+        """The state with that of all watches in it."""
+        self._state.watches = {signal: watch.snapshot() for signal, watch in self._watches.items()}
+        return self._state
+
+    @property
+    def test_end_ms(self) -> int | None:
+        """When the open test window ends; `None` without one."""
+        test = self._state.test
+        return None if test is None else test.start_ms + test.width_ms
+
+    def update(self, cell: WideCell, now_ms: int) -> tuple[list[Detection], list[Rows]] | None:
+        """Feed a closed feature window; `None` when it is late: a window that does not start before it was fed."""
+        if cell.start_ms < self._state.fed_until_ms:
+            return None
+        self._state.fed_until_ms = cell.start_ms + cell.width_ms
+        self.changed = True
+        found, rows = self._watch(cell), list[Rows]()
+        width_ms = self._test_width_ms(cell.width_ms)
+        start_ms = window_start(cell.start_ms, width_ms)
+        test = self._state.test
+        if test is not None and cell.start_ms >= test.start_ms + test.width_ms:
+            found_too, rows = self.close_test(now_ms)
+            found += found_too
+            test = None
+        if start_ms < self._state.tested_until_ms:  # the rest of a test window that a clock has closed early
+            return found, rows
+        if test is None:
+            self._state.test = WideCell(start_ms, width_ms, cell.n, cell.reference, cell.moments, cell.bins)
+        else:
+            test.merge(cell.n, cell.moments, cell.bins, cell.reference)
+        return found, rows
+
+    def close_test(self, now_ms: int) -> tuple[list[Detection], list[Rows]]:
+        """Test the open test window against the reference and forget it; nothing without a reference."""
+        test, self._state.test = self._state.test, None
+        if test is None:
+            return [], []
+        self._state.tested_until_ms = test.start_ms + test.width_ms
+        self.changed = True
+        if self._reference is None:
+            return [], []
+        results = drift.compare(self._reference, test, self._spec.drift, self._ignored)
+        if not results:
+            return [], []
+        rows = drift.rows(self._reference, self._version, test, results, now_ms)
+        return [
+            drift.finding(self._spec, self._version, self._reference, test, result)
+            for result in results
+            if result.state == "drift"
+        ], [rows]
+
+    def take_unwatched(self) -> int:
+        """Windows of signals beyond `MAX_WATCHES` since this was last asked."""
+        count, self._unwatched = self._unwatched, 0
+        return count
+
+    def _watch(self, cell: WideCell) -> list[Detection]:
+        found: list[Detection] = []
+        for signal, sums in cell.moments.items():
+            if not sums.n or signal in _ON_BASE_WINDOWS or signal in self._ignored or not self._numeric(signal, cell):
+                continue
+            watch = self._watches.get(signal)
+            if watch is None:
+                if len(self._watches) >= MAX_WATCHES:
+                    self._unwatched += 1
+                    continue
+                watch = self._watches[signal] = watch_of(self._spec, self._reference, signal, None)
+            point = Point(cell.start_ms, cell.start_ms + cell.width_ms, sums.n, moments.mean(sums))
+            found += changes(self._spec, self._version, self._reference, signal, watch.update(point, sums))
+        return found
+
+    def _numeric(self, signal: str, cell: WideCell) -> bool:
+        profile = None if self._reference is None else self._reference.signals.get(signal)
+        if profile is not None:
+            return profile.type == "numeric"
+        return signal not in cell.bins  # without a reference only categories are counted in bins
+
+    def _test_width_ms(self, feature_width_ms: int) -> int:
+        """The spec's test window, rounded up to whole feature windows."""
+        return -(-self._spec.test_window_s * 1000 // feature_width_ms) * feature_width_ms
