@@ -12,17 +12,17 @@ from typing import Any, cast
 
 import faust
 import structlog
-from aiokafka.errors import KafkaError
 from faust.types import TP, TransportT
 from yarl import URL
 
-from driftline_streams.errors import UsageError
+from driftline_streams.errors import Unavailable, UsageError
 from driftline_streams.settings import Settings
 from driftline_streams.transport.credentials import credentials
 from driftline_streams.transport.feed import Ends, Feed, Handler
 from driftline_streams.transport.membership import MemberConsumer, MemberThread, Transport
-from driftline_streams.transport.offsets import Offsets
-from driftline_streams.transport.state import Table
+from driftline_streams.transport.offsets import recover
+from driftline_streams.transport.state import FAUST_LOG, Table, Tables
+from driftline_streams.transport.watermarks import Watermarks
 
 log = structlog.get_logger(__name__)
 
@@ -36,12 +36,14 @@ ENDS_EVERY_S = 1.0
 class BatchApp(faust.App):
     """A Faust app whose agents are given batches by `on_batches`; `build` makes one."""
 
+    logger = FAUST_LOG
     settings: Settings
 
     def __init__(self, settings: Settings, **faust_settings: Any) -> None:
         super().__init__(settings.group, **faust_settings)
         self.settings = settings
         self.feeds: dict[str, Feed] = {}  # by topic
+        self.watermarks = Watermarks(settings)
         self.failed = False
         self._lasting: list[Table] = []
         self._resuming: asyncio.Future[Any] | None = None
@@ -89,11 +91,6 @@ class BatchApp(faust.App):
         """Offsets that retention deleted before this worker read them, since it started."""
         return self.feeds[topic].lost
 
-    @property
-    def offsets(self) -> Offsets:
-        """The record of names and offsets, on behalf of this member."""
-        return Offsets(self._member_thread)
-
     # --- what happens to a worker
 
     async def fail(self, error: BaseException) -> None:
@@ -108,12 +105,12 @@ class BatchApp(faust.App):
             if unsettled:
                 await asyncio.gather(*unsettled)
 
-    async def release(self, patience_s: float = PATIENCE_S) -> None:
+    async def release(self) -> None:
         """Finish or abandon the batches in flight, and take no more until the next assignment."""
         if self._resuming is not None:
             self._resuming.cancel()
             self._resuming = None
-        await asyncio.gather(*[feed.release(patience_s) for feed in self.feeds.values()])
+        await asyncio.gather(*[feed.release(PATIENCE_S) for feed in self.feeds.values()])
 
     def on_rebalance_end(self) -> None:
         """Faust says: partitions are assigned and tables recovered."""
@@ -140,8 +137,8 @@ class BatchApp(faust.App):
         self.add_future(self._learn_ends())
 
     async def _resume(self) -> None:
-        mine = [(tp.topic, tp.partition) for tp in self._member_thread.assignment() if tp.topic in self.feeds]
-        starts = await self.offsets.recover(mine)
+        mine = [(tp.topic, tp.partition) for tp in self.member_thread.assignment() if tp.topic in self.feeds]
+        starts = await recover(self.member_thread, self.watermarks, mine)
         for topic, feed in self.feeds.items():
             await feed.assign({partition: start for (name, partition), start in starts.items() if name == topic})
         log.info("reading", partitions=len(starts))
@@ -151,8 +148,8 @@ class BatchApp(faust.App):
             asked_at = time.monotonic()
             mine = [(topic, partition) for topic, feed in self.feeds.items() for partition in feed.partitions]
             try:
-                found = await self.offsets.ends(mine) if mine else {}
-            except KafkaError as error:
+                found = await self.watermarks.ends(mine)
+            except Unavailable as error:
                 log.warning("cannot learn where the partitions end", error=str(error))
                 found = {}
             by_topic: dict[str, dict[int, int]] = defaultdict(dict)
@@ -163,7 +160,8 @@ class BatchApp(faust.App):
             await self.sleep(ENDS_EVERY_S)
 
     @property
-    def _member_thread(self) -> MemberThread:
+    def member_thread(self) -> MemberThread:
+        """Where aiokafka's consumer lives, this worker's member of the group."""
         return cast("MemberConsumer", self.consumer).thread
 
     def _new_transport(self) -> TransportT:
@@ -191,6 +189,7 @@ def build(settings: Settings) -> BatchApp:
         datadir=str(directory),
         store="memory://",
         Table=Table,
+        TableManager=Tables,
         topic_partitions=settings.partitions,
         topic_replication_factor=settings.replication,
         # Topics are created explicitly; Faust declares its own with settings nobody chose, and waits for each.

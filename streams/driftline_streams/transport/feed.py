@@ -26,7 +26,7 @@ from faust.types.tuples import TP, Message
 
 from driftline_streams.transport.batch import Batch
 from driftline_streams.transport.cursor import Cursor, Limits
-from driftline_streams.transport.offsets import PartitionLost, Start
+from driftline_streams.transport.offsets import PartitionLost, Start, commit
 from driftline_streams.transport.reader import Chunk, Reader
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ class Feed:
         for partition in chunk.out_of_range:
             # Retention overtook this worker.
             epoch, name = self._epoch, (self.topic, partition)
-            begins = await self._app.offsets.begins([name])
+            begins = await self._app.watermarks.begins([name])
             if epoch == self._epoch:
                 self._skip(self._cursors[partition], begins[name])
                 await self._in_thread(self._reader.seek, partition, begins[name])
@@ -227,17 +227,18 @@ class Feed:
         self._offer()
 
     async def _act(self, batch: Batch) -> None:
-        cursor, offsets = self._cursors[batch.partition], self._app.offsets
+        cursor, member = self._cursors[batch.partition], self._app.member_thread
         if cursor.named is None:
-            await offsets.commit(batch.topic, batch.partition, batch.first, batch.last)
+            await commit(member, batch.topic, batch.partition, batch.first, batch.last)
             cursor.named = batch.last
         if batch.messages:  # all of them may have been deleted since the batch was named
             await self._handler(batch)
             await self._app.settle_tables()
         cursor.finish()
         upcoming = cursor.cut(self._limits, time.monotonic())
-        await offsets.commit(batch.topic, batch.partition, cursor.first, upcoming.last if upcoming else None)
-        cursor.named = upcoming.last if upcoming else None
+        named = upcoming.last if upcoming else None
+        await commit(member, batch.topic, batch.partition, cursor.first, named)
+        cursor.named = named
 
     # --- knowledge
 

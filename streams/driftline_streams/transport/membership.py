@@ -6,6 +6,7 @@ are pinned.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -14,19 +15,30 @@ from aiokafka.structs import TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
+from driftline_streams.transport.state import FAUST_LOG
+
 if TYPE_CHECKING:
     from driftline_streams.transport.app import BatchApp
+
+FETCH_WAIT_MS = 250
 
 
 class MemberThread(driver.AIOKafkaConsumerThread):
     """Runs aiokafka's consumer in a thread and a loop of its own, so that heartbeats never wait for a batch."""
 
     app: BatchApp
+    logger = FAUST_LOG
 
     @property
     def member(self) -> AIOKafkaConsumer:
         """The member of the group; use it on `thread_loop` only."""
         return self._ensure_consumer()
+
+    def _create_consumer(self, loop: asyncio.AbstractEventLoop) -> AIOKafkaConsumer:
+        # Recovery's questions wait behind a fetch that waits for messages, for the 1.5 s that Faust has built in.
+        consumer = super()._create_consumer(loop)
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        return consumer
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Pause the batch topics in aiokafka before anything else happens: its fetches would be thrown away."""
@@ -43,6 +55,7 @@ class MemberConsumer(driver.Consumer):
     """Faust's consumer, which still reads the changelogs of tables."""
 
     app: BatchApp
+    logger = FAUST_LOG
     _thread: MemberThread
 
     @property

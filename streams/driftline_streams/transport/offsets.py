@@ -8,23 +8,21 @@ thread, so everything here crosses over to that thread's loop.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 import stamina
-from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
-from driftline_streams.errors import BrokenInvariant, DriftlineError
+from driftline_streams.errors import BrokenInvariant, DriftlineError, Unavailable
+from driftline_streams.transport.watermarks import Partition, Watermarks
 
 if TYPE_CHECKING:
     from driftline_streams.transport.membership import MemberThread
 
 T = TypeVar("T")
-
-Partition = tuple[str, int]  # topic and number
 
 
 class PartitionLost(DriftlineError):
@@ -40,89 +38,61 @@ class Start:
     position: int  # after `first` if what lies between was deleted
 
 
-class Offsets:
-    """Reads and writes the record, on behalf of the member that runs in `thread`."""
+async def commit(thread: MemberThread, topic: str, partition: int, first: int, named: int | None) -> None:
+    """Everything before `first` is done, and the next batch will be `first` to `named`, if that is known.
 
-    def __init__(self, thread: MemberThread) -> None:
-        self._thread = thread
+    Waits for as long as the broker is away.
 
-    async def commit(self, topic: str, partition: int, first: int, named: int | None) -> None:
-        """Everything before `first` is done, and the next batch will be `first` to `named`, if that is known.
-
-        Waits for as long as the broker is away.
-
-        Raises
-        ------
-        PartitionLost
-            If the partition is no longer this worker's.
-        """
-        offset = OffsetAndMetadata(first, "" if named is None else str(named))
-        try:
-            await self._over_there(self._thread.member.commit({TopicPartition(topic, partition): offset}))
-        except (CommitFailedError, IllegalStateError) as error:
-            raise PartitionLost(f"{topic}:{partition} at {first}: {error}") from None
-
-    async def recover(self, partitions: Iterable[Partition]) -> dict[Partition, Start]:
-        """Where to begin; where nothing was committed, at the beginning.
-
-        Waits for as long as the broker is away.
-
-        Raises
-        ------
-        BrokenInvariant
-            If a partition ends before the committed offset: its new messages would take the names of old ones.
-        """
-        return await self._over_there(_recover(self._thread.member, [TopicPartition(*p) for p in partitions]))
-
-    async def begins(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
-        """The offset of the first message that the broker still has; waits for as long as it is away."""
-        return await self._over_there(_begins(self._thread.member, [TopicPartition(*p) for p in partitions]))
-
-    async def ends(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
-        """The offset after the last message, asked of the broker now.
-
-        Raises
-        ------
-        KafkaError
-            If the broker does not answer.
-        """
-        found = await self._over_there(self._thread.member.end_offsets([TopicPartition(*p) for p in partitions]))
-        return {(tp.topic, tp.partition): end for tp, end in found.items()}
-
-    async def _over_there(self, work: Coroutine[None, None, T]) -> T:
-        # Cancelling the caller cancels the work too, so that an abandoned commit is not repeated in a later generation.
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._thread.thread_loop))
+    Raises
+    ------
+    PartitionLost
+        If the partition is no longer this worker's.
+    """
+    offset = OffsetAndMetadata(first, "" if named is None else str(named))
+    try:
+        await _over_there(thread, thread.member.commit({TopicPartition(topic, partition): offset}))
+    except (CommitFailedError, IllegalStateError) as error:
+        raise PartitionLost(f"{topic}:{partition} at {first}: {error}") from None
 
 
-def _patiently() -> AsyncIterator[stamina.Attempt]:
-    return aiter(stamina.retry_context(on=KafkaError, attempts=None, timeout=None, wait_max=2.0))
+async def recover(
+    thread: MemberThread, watermarks: Watermarks, partitions: Iterable[Partition]
+) -> dict[Partition, Start]:
+    """Where to begin; where nothing was committed, at the beginning. Waits for as long as the broker is away.
 
-
-async def _begins(member: AIOKafkaConsumer, partitions: list[TopicPartition]) -> dict[Partition, int]:
-    async for attempt in _patiently():
-        with attempt:
-            begins = await member.beginning_offsets(partitions)
-    return {(tp.topic, tp.partition): begin for tp, begin in begins.items()}
-
-
-async def _recover(member: AIOKafkaConsumer, partitions: list[TopicPartition]) -> dict[Partition, Start]:
+    Raises
+    ------
+    BrokenInvariant
+        If a partition ends before the committed offset: its new messages would take the names of old ones.
+    """
+    partitions = list(partitions)
     if not partitions:
         return {}
-    async for attempt in _patiently():
+    # aiokafka's `committed()` drops the metadata, and confluent-kafka 2.16.1 cannot decode it.
+    fetch = thread.member._coordinator.fetch_committed_offsets
+    async for attempt in stamina.retry_context((KafkaError, Unavailable), attempts=None, timeout=None, wait_max=2.0):
         with attempt:
-            # aiokafka's `committed()` drops the metadata; confluent-kafka 2.16.1 cannot decode it.
-            committed = await member._coordinator.fetch_committed_offsets(partitions)
-            begins, ends = await member.beginning_offsets(partitions), await member.end_offsets(partitions)
-    return {(tp.topic, tp.partition): _start(tp, committed.get(tp), begins[tp], ends[tp]) for tp in partitions}
+            committed, begins, ends = await asyncio.gather(
+                _over_there(thread, fetch([TopicPartition(*partition) for partition in partitions])),
+                watermarks.begins(partitions),
+                watermarks.ends(partitions),
+            )
+    records = {(tp.topic, tp.partition): record for tp, record in committed.items()}
+    return {p: _start(p, records.get(p), begins[p], ends[p]) for p in partitions}
 
 
-def _start(tp: TopicPartition, record: OffsetAndMetadata | None, begin: int, end: int) -> Start:
+async def _over_there(thread: MemberThread, work: Coroutine[None, None, T]) -> T:
+    # Cancelling the caller cancels the work too, so that an abandoned commit is not repeated in a later generation.
+    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, thread.thread_loop))
+
+
+def _start(partition: Partition, record: OffsetAndMetadata | None, begin: int, end: int) -> Start:
     if record is None:
         return Start(begin, None, begin)
     if record.offset > end:
         raise BrokenInvariant(
-            f"{tp.topic}:{tp.partition} ends at {end}, before the committed offset {record.offset}: it was cut off or "
-            "recreated, and batch names would be used twice. Delete the group's offsets of this topic to start over"
+            f"{partition[0]}:{partition[1]} ends at {end}, before the committed offset {record.offset}: it was cut off "
+            "or recreated, and batch names would be used twice. Delete the group's offsets of this topic to start over"
         )
     named = int(record.metadata) if record.metadata else None
     # What is left of a named batch keeps its name, even nothing: if its effects exist, they are not repeated.

@@ -6,12 +6,28 @@ seen: a batch that is done again after a crash finds the table as the first atte
 
 from __future__ import annotations
 
+import logging
 from typing import Any, cast
 
 import faust
 from faust.stores.memory import Store
+from faust.tables.manager import TableManager
 from faust.types import EventT
 from faust.types.tuples import FutureMessage
+
+# Faust logs every start and stop of its parts under the module of their class; these keep that apart from our own logs.
+FAUST_LOG = logging.getLogger("faust")
+
+
+class Tables(TableManager):
+    """Faust's tables, without a second of waiting for some that might still be declared: ours are, before the start."""
+
+    logger = FAUST_LOG
+
+    async def on_start(self) -> None:
+        """Register the tables and get ready to recover them."""
+        await self._update_channels()
+        await self.recovery.start()
 
 
 class Table(faust.Table[str, bytes]):
@@ -20,6 +36,8 @@ class Table(faust.Table[str, bytes]):
     Reading gives the entries of all partitions that this worker owns. The changelog holds the last value of each key
     for as long as it is not deleted, so the number of keys bounds both memory and recovery.
     """
+
+    logger = FAUST_LOG
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
