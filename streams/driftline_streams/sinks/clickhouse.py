@@ -129,21 +129,21 @@ class ClickHouse:
         found = self._briefly(self._columns, sql, parameters)
         return [dict(zip(found, row, strict=True)) for row in zip(*found.values(), strict=True)]
 
-    def command(self, sql: str, parameters: Mapping[str, Any] | None = None) -> None:
-        """Run a statement that returns nothing; raises as `query_rows` does."""
-        self._briefly(self._command, sql, parameters)
+    def command(self, sql: str, parameters: Mapping[str, Any] | None = None, *, once: bool = False) -> None:
+        """Run a statement that returns nothing; raises as `query_rows` does. With `once`, it is never repeated."""
+        self._briefly(self._command, sql, parameters, attempts=1 if once else None)
 
     def stream(self, sql: str, format_name: str) -> Iterator[bytes]:
         """The result in one of ClickHouse's own formats (CSV, JSONEachRow, Parquet, …), in chunks as they come."""
         return self._briefly(lambda: self._explained(lambda: self._ready().raw_stream(sql, fmt=format_name)))
 
+    def has_database(self) -> bool:
+        """Whether the database of the settings exists; everything else needs it."""
+        return int(self._outside(f"EXISTS DATABASE `{self.database}`")) == 1
+
     def create_database(self) -> None:
         """Create the database of the settings when it is missing."""
-        self._briefly(
-            lambda: self._explained(
-                lambda: self._ready().command(f"CREATE DATABASE IF NOT EXISTS `{self.database}`", use_database=False)
-            )
-        )
+        self._outside(f"CREATE DATABASE IF NOT EXISTS `{self.database}`")
 
     @property
     def version(self) -> str:
@@ -204,10 +204,15 @@ class ClickHouse:
         # The default of 256 KiB is less than a list of 10,000 ids.
         settings = {"max_query_size": len(text) + 65_536} if text is not sql else None
         result = self._explained(lambda: self._ready().query(text, bound or None, settings, tz_mode="aware"))
-        return dict(zip(result.column_names, map(list, result.result_columns), strict=True))
+        columns = result.result_columns or [()] * len(result.column_names)  # the driver gives none without rows
+        return dict(zip(result.column_names, map(list, columns), strict=True))
 
     def _command(self, sql: str, parameters: Mapping[str, Any] | None = None) -> None:
         self._explained(lambda: self._ready().command(sql, dict(parameters) if parameters else None))
+
+    def _outside(self, sql: str) -> Any:
+        """Run a statement outside of the database, which may not exist."""
+        return self._briefly(lambda: self._explained(lambda: self._ready().command(sql, use_database=False)))
 
     def _ready(self) -> Client:
         """The client, connected when that has not happened yet."""
@@ -256,9 +261,9 @@ class ClickHouse:
                 return done
         raise AssertionError("stamina ends with a result or an error")
 
-    def _briefly(self, call: Callable[..., T], *args: Any) -> T:
+    def _briefly(self, call: Callable[..., T], *args: Any, attempts: int | None = None) -> T:
         """`call(*args)` in this thread, repeated for as long as a person would wait."""
-        for attempt in stamina.retry_context(Unavailable, attempts=None, timeout=PATIENCE_S, wait_max=1.0):
+        for attempt in stamina.retry_context(Unavailable, attempts=attempts, timeout=PATIENCE_S, wait_max=1.0):
             with attempt:
                 try:
                     done = call(*args)
