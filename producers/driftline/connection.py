@@ -43,20 +43,25 @@ def producer_config(bootstrap: str | None, config: Mapping[str, Any] | None, max
     Raises
     ------
     ConfigurationError
-        If `max_queued` is not positive.
+        If `max_queued` is not positive, or a login is given that would not be used.
     """
     if max_queued < 1:
         raise ConfigurationError(f"max_queued is {max_queued}: give the number of events that may wait, at least 1")
     found = {option: os.environ[name] for name, option in _VARIABLES.items() if os.environ.get(name)}
     if found.get("security.protocol", "").startswith("SASL"):
         found.setdefault("sasl.mechanism", "SCRAM-SHA-512")
-    return {
+    options = {
         **_DEFAULTS,
         "bootstrap.servers": bootstrap or os.environ.get("DRIFTLINE_KAFKA_BOOTSTRAP") or "localhost:9092",
         "queue.buffering.max.messages": max_queued,
         **found,
         **(config or {}),
     }
+    if options.get("sasl.username") and not str(options.get("security.protocol", "")).upper().startswith("SASL"):
+        raise ConfigurationError(
+            "a username without SASL means nothing: set DRIFTLINE_KAFKA_SECURITY_PROTOCOL=SASL_SSL"
+        )
+    return options
 
 
 def topic_prefix(given: str | None) -> str:

@@ -54,7 +54,7 @@ class Sender:
         self._lock = threading.RLock()  # reentrant: a signal handler may log while this thread counts
         self._producer: Producer | None = None
         self._thread: threading.Thread | None = None
-        self._accepted = self._failed = self._nulled = self._reported = 0
+        self._accepted = self._failed = self._delivered = self._nulled = self._reported = 0
         self._dropped: Counter[str] = Counter()
         self._latest = ""
         self._connected_at = self._report_at = 0.0
@@ -94,9 +94,12 @@ class Sender:
     def stats(self) -> Stats:
         """The counts of this process at this moment."""
         with self._lock:
-            queued = len(self._producer) if self._producer else 0
-            # Reports of failures that the watching thread has not read yet count as waiting.
-            return Stats(queued, self._accepted - self._failed - queued, dict(self._dropped), self._nulled)
+            outstanding = len(self._producer) if self._producer else 0
+            # librdkafka's count includes its own notices, such as a log line that nobody has read yet: it may be too
+            # high for a moment, never too low, and so only the lowest that was seen says what has been delivered.
+            self._delivered = max(self._delivered, self._accepted - self._failed - outstanding)
+            queued = self._accepted - self._failed - self._delivered
+            return Stats(queued, self._delivered, dict(self._dropped), self._nulled)
 
     def flush(self, timeout_s: float) -> int:
         """Wait until every event is acknowledged or given up, at most `timeout_s`; gives how many still wait."""
@@ -146,9 +149,9 @@ class Sender:
 
     def _replace(self, broken: Producer) -> None:
         """A new producer for one that lost its place in a partition for good and has refused everything since."""
+        self._give_up(broken)  # before the exchange: what it still holds must be counted as failed, not as delivered
         with self._lock:
             self._producer, self._fatal = self._connect(), False
-        self._give_up(broken)  # takes a while: not under the lock, which callers want
 
     def _give_up(self, producer: Producer) -> None:
         producer.purge()

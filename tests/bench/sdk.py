@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from driftline import PredictionLogger
 from driftline_streams.embedded.kafka import start_kafka
@@ -53,7 +53,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="driftline-bench-") as directory:
         broker = start_kafka(Path(directory))
         try:
-            run(broker.bootstrap)
+            run(f"127.0.0.1:{broker.port}")
         finally:
             broker.process.stop()
 
