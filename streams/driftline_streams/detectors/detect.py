@@ -11,15 +11,14 @@ from collections import Counter
 from collections.abc import Iterable, MutableMapping, Sequence
 
 import msgspec
-import numpy as np
 
-from driftline_schemas.records import Clock, Detection, Partial, Reason, Rejected
-from driftline_schemas.topics import DETECTIONS, PARTIALS, REJECTED
+from driftline_schemas.records import Clock, Detection, Partial, Rejected
+from driftline_schemas.topics import DETECTIONS, PARTIALS
 from driftline_streams.detectors import findings
 from driftline_streams.detectors.memory import Memory, ModelMemory, View
+from driftline_streams.kernel import refused
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.effects import Effects, Message, Rows
-from driftline_streams.kernel.limits import EVIDENCE_BYTES
 from driftline_streams.windows.cells import BaseCell, WideCell
 from driftline_streams.windows.open import FOREVER_MS
 
@@ -92,7 +91,7 @@ class Detect:
             except msgspec.MsgspecError as error:
                 self.counts["rejected"] += 1
                 at = (PARTIALS.full_name(self._prefix), partition, offsets[place] if place < len(offsets) else 0)
-                found.rejected.append(_rejected(at, message, error, now_ms))
+                found.rejected.append(refused.refused(at, message, error, now_ms))
                 continue
             if isinstance(record, Clock):
                 self._tick(record, view, found)
@@ -167,44 +166,11 @@ class Detect:
         self.counts["windows" if in_time else "late_windows"] += 1
 
     def _effects(self, found: _Found) -> Effects:
-        rows, messages = list(found.rows), []
+        rows = list(found.rows)
+        messages: list[Message] = []
         if found.detections:
             rows.append(findings.rows(found.detections, found.now_ms))
             topic = DETECTIONS.full_name(self._prefix)
             messages += [Message(topic, _encode(d), d.model.encode()) for d in found.detections]
-        if found.rejected:
-            rows.append(_rejected_rows(found.rejected))
-            topic = REJECTED.full_name(self._prefix)
-            messages += [
-                Message(topic, _encode(r), f"{r.topic}:{r.partition}:{r.offset}".encode()) for r in found.rejected
-            ]
-        return Effects(rows, messages)
-
-
-def _rejected(at: tuple[str, int, int], message: bytes, error: msgspec.MsgspecError, now_ms: int) -> Rejected:
-    wrong_type = isinstance(error, msgspec.ValidationError)
-    return Rejected(
-        topic=at[0],
-        partition=at[1],
-        offset=at[2],
-        reason=Reason.WRONG_TYPE if wrong_type else Reason.MALFORMED_JSON,
-        detail=str(error),
-        payload=message[:EVIDENCE_BYTES].decode(errors="replace"),
-        rejected_ms=now_ms,
-    )
-
-
-def _rejected_rows(rejected: Sequence[Rejected]) -> Rows:
-    return Rows(
-        "rejected",
-        len(rejected),
-        {
-            "topic": [r.topic for r in rejected],
-            "partition": np.array([r.partition for r in rejected], np.uint32),
-            "offset": np.array([r.offset for r in rejected], np.uint64),
-            "reason": [r.reason.value for r in rejected],
-            "detail": [r.detail for r in rejected],
-            "payload": [r.payload for r in rejected],
-            "rejected_at": np.array([r.rejected_ms for r in rejected], np.int64),
-        },
-    )
+        rejects = refused.effects(found.rejected, self._prefix)
+        return Effects([*rows, *rejects.rows], [*messages, *rejects.messages])

@@ -16,7 +16,7 @@ import numpy as np
 from driftline_schemas.records import Detection, Moments
 from driftline_schemas.spec import DriftRules, ModelSpec, Profile, Reference
 from driftline_streams.detectors import findings
-from driftline_streams.kernel import divergence, moments
+from driftline_streams.kernel import divergence, moments, words
 from driftline_streams.kernel.effects import MapColumn, Rows
 from driftline_streams.kernel.histogram import BINS, Ints
 from driftline_streams.kernel.limits import OTHER_CATEGORY
@@ -151,8 +151,7 @@ def finding(spec: ModelSpec, version: str, reference: Reference, window: WideCel
     levels = ""
     if before is not None and after is not None:
         direction = "up" if after > before else "down"
-        words = [findings.amount(test.signal, value) for value in (before, after)]
-        levels = f"; its mean went from {words[0]} to {words[1]}"
+        levels = f"; its mean went from {words.amount(test.signal, before)} to {words.amount(test.signal, after)}"
     return Detection(
         id=findings.id_of(spec.model, version, test.signal, test.name, "drift", start_ms=window.start_ms),
         model=spec.model,
@@ -172,9 +171,9 @@ def finding(spec: ModelSpec, version: str, reference: Reference, window: WideCel
         n=test.n,
         reference=reference.id,
         detail=(
-            f"{findings.subject(test.signal)} was distributed differently from the reference "
-            f"{findings.when(window.start_ms, end_ms)}: {test.name.upper()} {test.statistic:.2f}, limit "
-            f"{test.threshold:g}, {findings.chance(test.p_value)}, {test.n:,} events against "
+            f"{words.subject(test.signal)} was distributed differently from the reference "
+            f"{words.when(window.start_ms, end_ms)}: {test.name.upper()} {test.statistic:.2f}, limit "
+            f"{test.threshold:g}, {words.chance(test.p_value)}, {test.n:,} events against "
             f"{test.n_reference:,}{levels}."
         ),
     )

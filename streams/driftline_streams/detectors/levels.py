@@ -14,7 +14,7 @@ from driftline_schemas.records import Detection, Moments
 from driftline_schemas.spec import ModelSpec, Reference
 from driftline_streams.detectors import findings
 from driftline_streams.detectors.watch import Change, Point, Watch, WatchState
-from driftline_streams.kernel import moments, sketch
+from driftline_streams.kernel import moments, sketch, words
 from driftline_streams.windows.cells import BaseCell
 from driftline_streams.windows.sources import NEVER_MS
 
@@ -108,10 +108,10 @@ def _finding(spec: ModelSpec, version: str, reference: str, signal: str, change:
         n=change.n,
         reference=reference,
         detail=(
-            f"{findings.subject(signal)} {verb} from {findings.amount(signal, change.before)} to "
-            f"{findings.amount(signal, change.after)} ({change.effect:+.2f} {unit}) at about "
-            f"{findings.since(change.since_ms)}; {_NAMES[change.method]} found it "
-            f"{findings.when(point.start_ms, point.end_ms)} with {change.n:,} events at the new level."
+            f"{words.subject(signal)} {verb} from {words.amount(signal, change.before)} to "
+            f"{words.amount(signal, change.after)} ({change.effect:+.2f} {unit}) at about "
+            f"{words.since(change.since_ms)}; {_NAMES[change.method]} found it "
+            f"{words.when(point.start_ms, point.end_ms)} with {change.n:,} events at the new level."
         ),
     )
 
@@ -119,33 +119,29 @@ def _finding(spec: ModelSpec, version: str, reference: str, signal: str, change:
 def objectives(spec: ModelSpec, version: str, cell: BaseCell) -> list[Detection]:
     """The objectives that a closed window breaks; windows under the spec's `min_window_n` break none."""
     limits = spec.objectives
-    found: list[Detection] = []
-    n = sum(cell.latency.values())
-    if limits.latency_p99_ms is not None and n >= limits.min_window_n:
-        words, value = "The 99th percentile of latency", sketch.quantile(cell.latency, 0.99)
-        if value > limits.latency_p99_ms:
-            found.append(_breach(spec, version, cell, Broken("latency_ms", words, value, limits.latency_p99_ms, n)))
+    judged: list[Judged] = []
+    n, most = sum(cell.latency.values()), limits.latency_p99_ms
+    if most is not None and n >= limits.min_window_n:
+        judged.append(
+            Judged("latency_ms", "The 99th percentile of latency", sketch.quantile(cell.latency, 0.99), most, n)
+        )
     if limits.error_rate is not None and cell.n >= limits.min_window_n:
-        value = cell.errors / cell.n
-        if value > limits.error_rate:
-            found.append(
-                _breach(spec, version, cell, Broken("error_rate", "The error rate", value, limits.error_rate, cell.n))
-            )
-    return found
+        judged.append(Judged("error_rate", "The error rate", cell.errors / cell.n, limits.error_rate, cell.n))
+    return [_breach(spec, version, cell, each) for each in judged if each.measured > each.limit]
 
 
-class Broken(NamedTuple):
-    """An objective, and by how much it is missed."""
+class Judged(NamedTuple):
+    """An objective, and what a window measured."""
 
     signal: str
-    words: str
+    name: str
     measured: float
     limit: float
     n: int
 
 
-def _breach(spec: ModelSpec, version: str, cell: BaseCell, broken: Broken) -> Detection:
-    signal, words, measured, limit, n = broken
+def _breach(spec: ModelSpec, version: str, cell: BaseCell, broken: Judged) -> Detection:
+    signal, name, measured, limit, n = broken
     end_ms = cell.start_ms + cell.width_ms
     return Detection(
         id=findings.id_of(spec.model, version, signal, "threshold", "objective", start_ms=cell.start_ms),
@@ -166,8 +162,8 @@ def _breach(spec: ModelSpec, version: str, cell: BaseCell, broken: Broken) -> De
         n=n,
         reference="",
         detail=(
-            f"{words} was {findings.amount(signal, measured)} {findings.when(cell.start_ms, end_ms)} "
-            f"({n:,} events); the objective is at most {findings.amount(signal, limit)}."
+            f"{name} was {words.amount(signal, measured)} {words.when(cell.start_ms, end_ms)} "
+            f"({n:,} events); the objective is at most {words.amount(signal, limit)}."
         ),
     )
 

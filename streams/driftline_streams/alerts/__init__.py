@@ -1,0 +1,1 @@
+"""What needs a person: from findings to alerts, proposals and messages."""

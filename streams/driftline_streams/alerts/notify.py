@@ -1,0 +1,213 @@
+"""From findings to alerts: what needs a person, once.
+
+In the walk: the last stage. Findings of the same cause (model, version, kind, signal) are one alert until the cooldown
+of the model's spec has passed, in event time, or it gets worse. `app.py` carries out the effects, then sends `to_send`
+(see `send`), then stores the state. The id of an alert is derived from the finding that raised it, so whatever a crash
+repeats is the same alert.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import MutableMapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+
+from driftline_schemas.records import Action, Alert, Detection, Rejected, Severity
+from driftline_schemas.spec import ModelSpec
+from driftline_schemas.topics import ACTIONS, ALERTS, DETECTIONS
+from driftline_streams.alerts import evidence, policy
+from driftline_streams.errors import BrokenInvariant
+from driftline_streams.kernel import refused
+from driftline_streams.kernel.catalog import Catalog
+from driftline_streams.kernel.effects import ArrayColumn, Effects, Message, Rows
+
+MAX_CAUSES = 5_000  # of one model; beyond, the one that alerted longest ago is forgotten and may alert again
+
+_RANK = {Severity.INFO: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
+_DECODER = msgspec.json.Decoder(Detection)
+_encode = msgspec.json.Encoder().encode
+
+
+class Raised(msgspec.Struct, array_like=True, frozen=True):
+    """The last alert of a cause."""
+
+    end_ms: int  # of the finding's window
+    severity: Severity
+
+
+class Causes(msgspec.Struct, array_like=True):
+    """The alerts of one model whose cooldown may still run, by cause."""
+
+    raised: dict[str, Raised] = msgspec.field(default_factory=dict)
+
+    def raises(self, found: Detection, severity: Severity, cooldown_ms: int) -> bool:
+        """Whether the finding is an alert; if so, its cause is quiet from now on."""
+        cause = "\x1f".join((found.version, found.kind, found.signal))
+        last = self.raised.get(cause)
+        if last is not None:
+            worse = _RANK[severity] > _RANK[last.severity] and found.end_ms >= last.end_ms
+            if found.end_ms < last.end_ms + cooldown_ms and not worse:
+                return False
+        self.raised.pop(cause, None)
+        self.raised[cause] = Raised(found.end_ms, severity)
+        if len(self.raised) > MAX_CAUSES:
+            del self.raised[next(iter(self.raised))]
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class NotifyResult:
+    """What follows from a batch of findings, and which alerts people should be sent."""
+
+    effects: Effects
+    to_send: list[Alert]
+
+
+class Notify:
+    """Turns findings into alerts, and critical alerts into proposals where the spec has one.
+
+    Parameters
+    ----------
+    catalog
+        Specs: cooldown, owners, importances, the action to propose.
+    prefix
+        Of the topics that messages go to.
+
+    Attributes
+    ----------
+    counts
+        Since the start of the process: "findings", "alerts", "quiet" findings within a cooldown, "rejected" messages.
+    """
+
+    def __init__(self, catalog: Catalog, prefix: str) -> None:
+        self._catalog = catalog
+        self._prefix = prefix
+        self.counts: Counter[str] = Counter()
+
+    def __call__(
+        self,
+        messages: Sequence[bytes],
+        state: MutableMapping[str, bytes],
+        now_ms: int,
+        *,
+        partition: int = 0,
+        offsets: Sequence[int] = (),
+    ) -> NotifyResult:
+        """What follows from a batch of `detections`.
+
+        `state` (one small value a model) is changed in place, and must be stored after the effects have been carried
+        out. `partition` and `offsets` say where the messages stand; they are only used for those that cannot be read.
+        """
+        alerts: list[Alert] = []
+        rejected: list[Rejected] = []
+        known: dict[str, Causes] = {}
+        changed: set[str] = set()
+        for place, message in enumerate(messages):
+            try:
+                found = _DECODER.decode(message)
+            except msgspec.MsgspecError as error:
+                self.counts["rejected"] += 1
+                at = (DETECTIONS.full_name(self._prefix), partition, offsets[place] if place < len(offsets) else 0)
+                rejected.append(refused.refused(at, message, error, now_ms))
+                continue
+            self.counts["findings"] += 1
+            causes = known.get(found.model)
+            if causes is None:
+                causes = known[found.model] = _causes(state.get(found.model))
+            spec = self._catalog.spec(found.model)
+            severity = policy.severity(found, spec)
+            if not causes.raises(found, severity, spec.alerts.cooldown_s * 1000):
+                self.counts["quiet"] += 1
+                continue
+            changed.add(found.model)
+            alerts.append(self._alert(found, spec, severity))
+        for model in sorted(changed):
+            state[model] = msgspec.msgpack.encode(known[model])
+        self.counts["alerts"] += len(alerts)
+        return NotifyResult(self._effects(alerts, rejected, now_ms), alerts)
+
+    def _alert(self, found: Detection, spec: ModelSpec, severity: Severity) -> Alert:
+        return Alert(
+            id=_id("alert", found.id),
+            model=found.model,
+            version=found.version,
+            severity=severity,
+            kind=found.kind,
+            signal=found.signal,
+            title=policy.title(found),
+            cause=policy.cause(found, spec),
+            owner=policy.owner(found, spec),
+            start_ms=found.start_ms,
+            end_ms=found.end_ms,
+            detections=[found.id],
+            query=evidence.query(found, spec, self._catalog.reference(found.model, found.version)),
+        )
+
+    def _effects(self, alerts: list[Alert], rejected: list[Rejected], now_ms: int) -> Effects:
+        refusals = refused.effects(rejected, self._prefix)
+        if not alerts:
+            return refusals
+        actions = [action for alert in alerts for action in self._actions(alert)]
+        messages = [Message(ALERTS.full_name(self._prefix), _encode(a), a.model.encode()) for a in alerts]
+        messages += [Message(ACTIONS.full_name(self._prefix), _encode(a), a.model.encode()) for a in actions]
+        return Effects([_rows(alerts, now_ms), *refusals.rows], [*messages, *refusals.messages])
+
+    def _actions(self, alert: Alert) -> list[Action]:
+        proposed = self._catalog.spec(alert.model).alerts.on_critical
+        if proposed is None or alert.severity is not Severity.CRITICAL:
+            return []
+        return [
+            Action(
+                id=_id(proposed, alert.id),
+                alert=alert.id,
+                model=alert.model,
+                version=alert.version,
+                action=proposed,
+                reason=alert.title,
+                at_ms=alert.end_ms,
+            )
+        ]
+
+
+def _causes(stored: bytes | None) -> Causes:
+    if stored is None:
+        return Causes()
+    try:
+        return msgspec.msgpack.decode(stored, type=Causes)
+    except msgspec.MsgspecError as error:
+        raise BrokenInvariant(
+            f"the stored causes of notify cannot be read ({error}); restore the changelog topic or reset it"
+        ) from error
+
+
+def _id(*parts: str) -> str:
+    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:16]
+
+
+def _rows(alerts: Sequence[Alert], now_ms: int) -> Rows:
+    ids = [id_ for alert in alerts for id_ in alert.detections]
+    ends = np.cumsum([len(alert.detections) for alert in alerts]).astype(np.uint64)
+    return Rows(
+        "alerts",
+        len(alerts),
+        {
+            "id": [a.id for a in alerts],
+            "model": [a.model for a in alerts],
+            "version": [a.version for a in alerts],
+            "severity": [a.severity.value for a in alerts],
+            "kind": [a.kind for a in alerts],
+            "signal": [a.signal for a in alerts],
+            "title": [a.title for a in alerts],
+            "cause": [a.cause for a in alerts],
+            "owner": [a.owner for a in alerts],
+            "start": np.array([a.start_ms for a in alerts], np.int64),
+            "end": np.array([a.end_ms for a in alerts], np.int64),
+            "detections": ArrayColumn(ends, ids),
+            "query": [a.query for a in alerts],
+            "raised_at": np.full(len(alerts), now_ms, np.int64),
+        },
+    )

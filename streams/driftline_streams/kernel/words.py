@@ -1,0 +1,80 @@
+"""Signals, amounts, chances and times as people write them.
+
+In the walk: whoever explains a number to a person: the findings of `detect` and of `performance`, the alerts of
+`notify`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+
+_MINUTE_MS, _DAY_MS = 60_000, 86_400_000
+
+
+def subject(signal: str) -> str:
+    """What a sentence calls a signal.
+
+    >>> subject("feature:distance"), subject("latency_ms")
+    ('Feature distance', 'Latency')
+    """
+    if signal.startswith("feature:"):
+        return f"Feature {signal.removeprefix('feature:')}"
+    return {"latency_ms": "Latency", "error_rate": "Error rate"}.get(signal, signal.capitalize())
+
+
+def amount(signal: str, value: float) -> str:
+    """A level with its unit.
+
+    >>> amount("latency_ms", 12.345), amount("error_rate", 0.0123), amount("feature:distance", 1040.2)
+    ('12.3 ms', '1.23 %', '1,040')
+    """
+    if signal == "error_rate":
+        return f"{100 * value:.3g} %" if abs(value) < 0.1 else f"{100 * value:.0f} %"
+    return f"{number(value)} ms" if signal == "latency_ms" else number(value)
+
+
+def number(value: float) -> str:
+    """Three digits that matter, thousands separated.
+
+    >>> number(0.12345), number(12.345), number(1040.2), number(1e9)
+    ('0.123', '12.3', '1,040', '1e+09')
+    """
+    if value and not 1e-4 <= abs(value) < 1e9:
+        return f"{value:.3g}"
+    digits = 0 if not value else max(0, 2 - math.floor(math.log10(abs(value))))
+    return f"{value:,.{digits}f}"
+
+
+def chance(p_value: float) -> str:
+    """A p-value for a sentence.
+
+    >>> chance(0.0123), chance(1e-20)
+    ('p = 0.012', 'p < 0.0001')
+    """
+    return "p < 0.0001" if p_value < 1e-4 else f"p = {p_value:.2g}"
+
+
+def when(start_ms: int, end_ms: int) -> str:
+    """A window for a sentence, in UTC.
+
+    >>> when(0, 86_400_000), when(3_600_000, 3_610_000)
+    ('on 1970-01-01', 'in the 10 s from 1970-01-01 01:00:00 UTC')
+    """
+    width_ms = end_ms - start_ms
+    start = dt.datetime.fromtimestamp(start_ms / 1000, dt.UTC)
+    if width_ms % _DAY_MS == 0 and start_ms % _DAY_MS == 0:
+        days = width_ms // _DAY_MS
+        return f"on {start:%Y-%m-%d}" if days == 1 else f"in the {days} days from {start:%Y-%m-%d}"
+    if width_ms % _MINUTE_MS == 0:
+        return f"in the {width_ms // _MINUTE_MS} min from {start:%Y-%m-%d %H:%M} UTC"
+    return f"in the {width_ms / 1000:g} s from {start:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def since(ms: int) -> str:
+    """A moment for a sentence, in UTC.
+
+    >>> since(0)
+    '1970-01-01 00:00 UTC'
+    """
+    return f"{dt.datetime.fromtimestamp(ms / 1000, dt.UTC):%Y-%m-%d %H:%M} UTC"
