@@ -6,6 +6,8 @@ ClickHouse.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
 STAGE_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -33,6 +35,7 @@ class Metrics:
         self.sent = Counter("driftline_alerts_sent", "Deliveries to people", ["result"], registry=registry)
         self.retries = Counter("driftline_retries", "Repeated attempts during outages", ["service"], registry=registry)
         self.lag = Gauge("driftline_lag", "Messages not yet read", ["topic", "partition"], registry=registry)
+        self.lost = Gauge("driftline_lost", "Messages deleted before they were read", ["topic"], registry=registry)
         self.ledger_holds = Gauge("driftline_ledger_holds", "1 when read = stored + rejected", registry=registry)
         self.stage_seconds = Histogram(
             "driftline_stage_seconds",
@@ -41,6 +44,33 @@ class Metrics:
             buckets=STAGE_SECONDS,
             registry=registry,
         )
+
+    def processed(self, topic: str, read: int, stored: int, rejected: Mapping[str, int]) -> None:
+        """Count one batch of events; `rejected` is by reason."""
+        self.read.labels(topic).inc(read)
+        self.stored.labels(topic).inc(stored)
+        for reason, count in rejected.items():
+            self.rejected.labels(topic, reason).inc(count)
+
+    def overflowed(self, counts: Mapping[str, int]) -> None:
+        """Count what went beyond a bound, by the bound's name."""
+        for bound, count in counts.items():
+            if count:
+                self.overflow.labels(bound).inc(count)
+
+    def alerted(self, severities: Iterable[str]) -> None:
+        """Count alerts."""
+        for severity in severities:
+            self.alerts.labels(severity).inc()
+
+    def delivered(self, result: str, n: int) -> None:
+        """Count deliveries to people by result."""
+        self.sent.labels(result).inc(n)
+
+    def lagging(self, topic: str, lag: Mapping[int, int]) -> None:
+        """Note how far behind this worker is in its partitions."""
+        for partition, behind in lag.items():
+            self.lag.labels(topic, str(partition)).set(behind)
 
     def serve(self, host: str, port: int) -> None:
         """Answer `/metrics` on this address from a daemon thread; port 0 serves nothing."""

@@ -1,0 +1,251 @@
+"""The walk: every stage in the order in which an event meets it.
+
+    predictions ─▶ ingest ─▶ partials ─▶ detect ─▶ detections ─▶ notify ─▶ alerts, actions
+    labels ──────▶ join ───▶ outcomes
+
+A stage is a function from a batch to effects. `_carry_out` does them: rows into ClickHouse, then messages to Kafka.
+Only then is the batch acknowledged; done twice, effects are the same as done once: they are named by the batch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+import msgspec
+import structlog
+
+from driftline_schemas import topics
+from driftline_schemas.records import Clock
+from driftline_schemas.topics import Topic
+from driftline_streams import model_topic
+from driftline_streams.alerts.notify import Notify
+from driftline_streams.alerts.send import Sender
+from driftline_streams.detectors.detect import Detect
+from driftline_streams.errors import DriftlineError
+from driftline_streams.ingest import Ingest
+from driftline_streams.kernel.catalog import Catalog
+from driftline_streams.kernel.effects import Effects, Message
+from driftline_streams.outcomes.join import Join, JoinResult
+from driftline_streams.outcomes.lookup import Lookup
+from driftline_streams.performance.watch import watch
+from driftline_streams.settings import Settings
+from driftline_streams.sinks.clickhouse import ClickHouse
+from driftline_streams.telemetry import logs
+from driftline_streams.telemetry.metrics import Metrics
+from driftline_streams.transport import worker
+from driftline_streams.transport.app import BatchApp, build
+from driftline_streams.transport.batch import Batch
+from driftline_streams.transport.overlay import Overlay
+from driftline_streams.transport.producer import Producer
+
+log = structlog.get_logger(__name__)
+
+CLOCK_EVERY_S = 1.0
+RETRY_EVERY_S = 0.5
+MODELS_EVERY_S = 1.0
+PERFORMANCE_EVERY_S = 30.0
+METRICS_EVERY_S = 5.0
+
+
+class Pipeline:
+    """One worker: the stages, what they share, and the Faust app that feeds them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self.app: BatchApp = build(settings)
+        self.catalog = Catalog()
+        self.models = model_topic.Follower(settings)
+        self.clickhouse = ClickHouse(settings, on_retry=self._count_retry)
+        self.producer = Producer(settings)
+
+        prefix = settings.topic_prefix
+        self.ingest = Ingest(self.catalog, prefix)
+        self.detect = Detect(self.catalog, prefix, lateness_ms=int(settings.lateness_s * 1000))
+        self.join = Join(self.catalog, prefix, Lookup(self.clickhouse))
+        self.notify = Notify(self.catalog, prefix)
+        self.sender = Sender([target.get_secret_value() for target in settings.notify], self.metrics.delivered)
+
+        self.detect_state = self.app.table("detect")
+        self.notify_state = self.app.table("notify")
+
+        self._unmirrored: list[model_topic.Entry] = []  # entries that are not in ClickHouse yet
+        self._recovered: set[tuple[str, int]] = set()  # partitions of labels whose waiting labels were taken up
+
+        self.app.on_batches(self._name(topics.PREDICTIONS), self.on_predictions)
+        self.app.on_batches(self._name(topics.PARTIALS), self.on_partials)
+        self.app.on_batches(self._name(topics.LABELS), self.on_labels)
+        self.app.on_batches(self._name(topics.DETECTIONS), self.on_detections)
+
+        self._every(CLOCK_EVERY_S, self.send_clocks)
+        self._every(RETRY_EVERY_S, self.retry_labels)
+        self._every(MODELS_EVERY_S, self.follow_models)
+        self._every(PERFORMANCE_EVERY_S, self.watch_performance)
+        self._every(METRICS_EVERY_S, self.measure)
+
+    # --- the walk
+
+    async def on_predictions(self, batch: Batch) -> None:
+        """Ingest: raw rows, sums of windows and features, partials for `detect`, and what was refused."""
+        result = self.ingest(batch, _now_ms())
+        await self._carry_out(batch.name, result.effects)
+        for rows in result.effects.rows:
+            if rows.table == "predictions":
+                self.join.remember(rows)
+        self.metrics.processed(
+            batch.topic, len(batch), result.stored, {reason.value: n for reason, n in result.rejected.items()}
+        )
+        self.metrics.unknown_fields.inc(result.unknown_fields)
+        self.metrics.overflowed(
+            {
+                "features": result.dropped_features,
+                "segments": result.folded_segments,
+                "categories": result.folded_categories,
+            }
+        )
+
+    async def on_partials(self, batch: Batch) -> None:
+        """Detect: closed windows, change points, drift from the reference, broken objectives."""
+        state = Overlay(self.detect_state, batch.partition)
+        effects = self.detect(
+            [value or b"" for value in batch.values()],
+            state,
+            _now_ms(),
+            partition=batch.partition,
+            offsets=batch.offsets(),
+        )
+        await self._carry_out(batch.name, effects)
+        state.apply()
+
+    async def on_labels(self, batch: Batch) -> None:
+        """Join: labels as they came, and outcomes for those that find their prediction."""
+        result = await self.join(batch, _now_ms())
+        await self._carry_out(batch.name, result.effects)
+        await self._keep_outcomes(result)
+        self.metrics.processed(batch.topic, result.read, result.read - result.rejected, {"any": result.rejected})
+
+    async def on_detections(self, batch: Batch) -> None:
+        """Notify: alerts for people and proposals for machines."""
+        state = Overlay(self.notify_state, batch.partition)
+        result = self.notify(
+            [value or b"" for value in batch.values()],
+            state,
+            _now_ms(),
+            partition=batch.partition,
+            offsets=batch.offsets(),
+        )
+        await self._carry_out(batch.name, result.effects)
+        await self.sender.send(result.to_send)  # before the state is kept: after a crash rather twice than never
+        state.apply()
+        self.metrics.alerted(alert.severity.value for alert in result.to_send)
+
+    async def _carry_out(self, name: str, effects: Effects) -> None:
+        await self.clickhouse.insert(effects.rows, name)
+        await self.producer.send(effects.messages)
+
+    # --- beside the walk
+
+    async def send_clocks(self) -> None:
+        """Tell `detect` which partitions are silent, so that their windows close."""
+        source, partials = self._name(topics.PREDICTIONS), self._name(topics.PARTIALS)
+        idle = self.app.idle_partitions(source, self.settings.idle_s)
+        time_ms = _now_ms()
+        clocks = [Clock(topic=source, partition=partition, time_ms=time_ms) for partition in idle]
+        await self.producer.send(
+            [
+                Message(partials, msgspec.json.encode(clock), partition=target)
+                for clock in clocks
+                for target in range(self.settings.partitions)
+            ]
+        )
+
+    async def retry_labels(self) -> None:
+        """Try the labels again whose prediction had not come; take up those of partitions that are new here."""
+        labels = self._name(topics.LABELS)
+        mine = {(labels, partition) for partition in self.app.feeds[labels].partitions}
+        if new := mine - self._recovered:
+            await self._keep_outcomes(await self.join.recover(new, _now_ms()))
+        self._recovered = mine
+        if mine:
+            await self._keep_outcomes(await self.join.retry(mine, _now_ms()))
+
+    async def _keep_outcomes(self, result: JoinResult) -> None:
+        if result.outcomes_name:
+            await self._carry_out(result.outcomes_name, result.outcomes)
+        self.metrics.joined.inc(result.joined)
+        self.metrics.orphaned.inc(result.orphaned)
+        self.metrics.waiting.set(result.waiting)
+
+    def learn_models(self) -> None:
+        """Read all specs and references before the first batch, so that every window has its model's width."""
+        self._unmirrored = self.models.catch_up()
+        model_topic.update(self.catalog, self._unmirrored)
+
+    async def follow_models(self) -> None:
+        """Take in specs and references as they are published, and mirror them into ClickHouse."""
+        entries, self._unmirrored = self._unmirrored + self.models.poll(), []
+        if entries:
+            model_topic.update(self.catalog, entries)
+            await self.clickhouse.insert(
+                [model_topic.rows(entries)], f"models:{entries[0].offset}-{entries[-1].offset}"
+            )
+
+    async def watch_performance(self) -> None:
+        """Compare matured days with the limits of the specs; one worker does it for all."""
+        if self._leads():
+            effects = await watch(self.clickhouse.query, self.catalog, self.settings.topic_prefix, _now_ms())
+            await self._carry_out(f"performance:{_now_ms()}", effects)
+
+    async def measure(self) -> None:
+        """Bring the gauges up to date."""
+        for topic in self.app.feeds:
+            self.metrics.lagging(topic, self.app.lag(topic))
+            self.metrics.lost.labels(topic).set(self.app.lost(topic))
+
+    def _leads(self) -> bool:
+        return 0 in self.app.feeds[self._name(topics.LABELS)].partitions
+
+    def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+        """Do `work` again and again; a failure of ours is logged and tried again, a bug stops the worker."""
+
+        async def again() -> None:
+            while not self.app.should_stop:
+                try:
+                    await work()
+                except DriftlineError as error:
+                    log.warning("will be tried again", work=work.__name__, reason=str(error))
+                await asyncio.sleep(seconds)
+
+        self.app.task(again)
+
+    def _count_retry(self, what: str, _: str) -> None:
+        self.metrics.retries.labels("clickhouse").inc()
+
+    def _name(self, topic: Topic) -> str:
+        return topic.full_name(self.settings.topic_prefix)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def run(settings: Settings) -> int:
+    """Run a worker until it is told to stop (0) or fails (1).
+
+    Raises
+    ------
+    Unavailable
+        If Kafka does not answer at the start.
+    """
+    logs.configure(settings.log_format, settings.log_level)
+    pipeline = Pipeline(settings)
+    pipeline.learn_models()
+    pipeline.metrics.serve(settings.metrics_host, settings.metrics_port)
+    try:
+        return worker.run(pipeline.app)
+    finally:
+        pipeline.models.close()
+        pipeline.producer.close()
+        pipeline.clickhouse.close()

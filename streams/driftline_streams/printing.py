@@ -1,0 +1,50 @@
+"""What commands print: tables for people, JSON for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import orjson
+from rich.table import Table
+
+from driftline_schemas.spec import ModelSpec
+from driftline_streams.model_topic import Entry
+from driftline_streams.transport.topics import Described
+
+
+def topics_table(topics: Sequence[Described]) -> Table:
+    """The topics, with what is not as it should be in the last column."""
+    table = Table("topic", "partitions", "replicas", "", box=None, header_style="bold")
+    for topic in topics:
+        note = "" if topic.as_expected else f"expected {topic.expected_partitions} partitions"
+        kind = "compacted" if topic.compacted else ""
+        table.add_row(topic.name, str(topic.partitions), str(topic.replicas), note or kind)
+    return table
+
+
+def models_table(entries: Sequence[Entry]) -> Table:
+    """One row a model, with its references."""
+    table = Table("model", "kind", "window", "segments", "label horizon", "references", box=None, header_style="bold")
+    references: dict[str, list[str]] = {}
+    for entry in entries:
+        model, is_reference, version = entry.key.partition("@")
+        references.setdefault(model, []).extend([version] if is_reference else [])
+    specs = {entry.key: entry.record for entry in entries if isinstance(entry.record, ModelSpec)}
+    for model, versions in references.items():
+        spec = specs.get(model, ModelSpec(model=model))
+        days = spec.label_horizon_s / 86_400
+        table.add_row(
+            model,
+            spec.kind,
+            f"{spec.window_s} s",
+            ", ".join(spec.segments),
+            f"{days:g} d",
+            ", ".join(versions) or "none",
+        )
+    return table
+
+
+def models_json(entries: Sequence[Entry]) -> str:
+    """The records by key."""
+    return orjson.dumps({entry.key: msgspec.to_builtins(entry.record) for entry in entries}).decode()
