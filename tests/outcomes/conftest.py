@@ -5,13 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-import driftline_schemas
 import msgspec
 import numpy as np
 import pytest_asyncio
+
 from driftline_schemas.records import Outcome
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.effects import Coded, MapColumn, Rows
@@ -20,6 +19,7 @@ from driftline_streams.outcomes.lookup import Lookup
 from driftline_streams.outcomes.recent import Recent
 from driftline_streams.outcomes.waiting import Waiting
 from driftline_streams.sinks.clickhouse import ClickHouse
+from driftline_streams.sinks.migrations import migrate
 
 NOW_MS = 1_750_000_000_000
 DAY_MS = 86_400_000
@@ -52,22 +52,19 @@ def label(prediction_id: str, value: float | str | bool, at_ms: int = NOW_MS, **
 def predictions(first_offset: int, *events: dict[str, Any]) -> Rows:
     """Rows as `ingest` makes them; what an event does not say is that of a positive answer of version 1 of model m."""
     n = len(events)
-    full = [
-        {
-            "model": "m",
-            "version": "1",
-            "timestamp": NOW_MS - 1000,
-            "status": "ok",
-            "prediction": "true",
-            "prediction_value": np.nan,
-            "score": 0.75,
-            "role": "champion",
-            "request_id": "",
-            "segment": {},
-        }
-        | event
-        for event in events
-    ]
+    usual: dict[str, Any] = {
+        "model": "m",
+        "version": "1",
+        "timestamp": NOW_MS - 1000,
+        "status": "ok",
+        "prediction": "true",
+        "prediction_value": np.nan,
+        "score": 0.75,
+        "role": "champion",
+        "request_id": "",
+        "segment": {},
+    }
+    full = [usual | event for event in events]
     segments = [event["segment"] for event in full]
     models = sorted({event["model"] for event in full})
     return Rows(
@@ -127,7 +124,8 @@ class Worker:
     async def done(self, result: JoinResult, name: str) -> JoinResult:
         await self.database.insert(result.effects.rows, name)
         await self.database.insert(result.outcomes.rows, result.outcomes_name)
-        self.published += [msgspec.json.decode(message.value or b"", type=Outcome) for message in result.outcomes.messages]
+        values = [message.value or b"" for message in result.outcomes.messages]
+        self.published += [msgspec.json.decode(value, type=Outcome) for value in values]
         return result
 
     async def outcomes(self) -> dict[str, str]:
@@ -141,10 +139,7 @@ class Worker:
 async def database(settings: Any) -> AsyncIterator[ClickHouse]:
     """An empty, migrated database."""
     connection = ClickHouse(settings())
-    for path in sorted((Path(driftline_schemas.__file__).parent / "sql").glob("*.sql")):
-        for statement in path.read_text().split(";\n"):
-            if statement.strip():
-                connection.command(statement)
+    migrate(connection)
     yield connection
     connection.close()
 

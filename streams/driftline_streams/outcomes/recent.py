@@ -94,12 +94,12 @@ class Recent:
         number, batch = next(iter(self._batches.items()))
         del self._batches[number]
         for model, ids, places in batch.by_model(number << _ROW_BITS):
-            index = self._index[model]
+            index = self._index.get(model, {})  # gone when all that is left of the model are duplicates
             for prediction_id, place in zip(ids, places, strict=True):
                 if index.get(prediction_id) == place:
                     del index[prediction_id]
             if not index:
-                del self._index[model]
+                self._index.pop(model, None)
         self._events -= batch.n
         self._bytes -= batch.nbytes
         self.evicted += batch.n
@@ -217,4 +217,5 @@ def _copy(column: MapColumn) -> _Entries:
 def _size(column: _Texts) -> int:
     if isinstance(column, Coded):
         return int(column.codes.nbytes) + 60 * len(column.values)
-    return sum(map(len, column)) + 58 * len(column)
+    distinct = set(column)  # equal strings are mostly one object: decoders and factorizations share them
+    return 8 * len(column) + 58 * len(distinct) + sum(map(len, distinct))

@@ -1,0 +1,93 @@
+"""What becomes of label messages that are wrong: a reason and a place each, and nothing else is lost."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from driftline_schemas.records import MAX_EVENT_BYTES, Reason
+from driftline_schemas.spec import ModelSpec
+from driftline_streams.kernel.catalog import Catalog
+from driftline_streams.outcomes.labels import read
+
+from .conftest import DAY_MS, NOW_MS, label
+
+BAD = {
+    "no body": (b"", Reason.EMPTY),
+    "a tombstone": (None, Reason.EMPTY),
+    "broken JSON": (b'{"prediction_id": ', Reason.MALFORMED_JSON),
+    "not UTF-8": (b'{"prediction_id":"\xff","model":"m","label":1,"timestamp":1}', Reason.MALFORMED_JSON),
+    "NaN": (b'{"prediction_id":"a","model":"m","label":NaN,"timestamp":1}', Reason.MALFORMED_JSON),
+    "nested without end": (b'{"x":' + b"[" * 100_000, Reason.MALFORMED_JSON),
+    "no model": (b'{"prediction_id":"a","label":1,"timestamp":1}', Reason.MISSING_FIELD),
+    "an array": (b"[]", Reason.WRONG_TYPE),
+    "a null label": (b'{"prediction_id":"a","model":"m","label":null,"timestamp":1}', Reason.WRONG_TYPE),
+    "no zone": (label("a", 1).replace(str(NOW_MS).encode(), b'"2025-01-01T00:00:00"'), Reason.WRONG_TYPE),
+    "infinity": (b'{"prediction_id":"a","model":"m","label":1e999,"timestamp":1}', Reason.OUT_OF_RANGE),
+    "an empty id": (label("", 1), Reason.OUT_OF_RANGE),
+    "a negative weight": (label("a", 1, weight=-1), Reason.OUT_OF_RANGE),
+    "a NUL in the id": (label("a\0", 1), Reason.OUT_OF_RANGE),
+    "seconds for milliseconds": (label("a", 1, NOW_MS // 1000), Reason.TIMESTAMP_OUT_OF_RANGE),
+    "the far future": (label("a", 1, NOW_MS + DAY_MS + 1), Reason.TIMESTAMP_OUT_OF_RANGE),
+    "the unthinkable future": (label("a", 1, 10**30), Reason.TIMESTAMP_OUT_OF_RANGE),
+    "too large": (label("a", "x" * MAX_EVENT_BYTES), Reason.TOO_LARGE),
+    "text for a regression": (label("a", "12", model="price"), Reason.WRONG_TYPE),
+    "a boolean for a regression": (label("a", True, model="price"), Reason.WRONG_TYPE),
+}
+
+
+def catalog() -> Catalog:
+    known = Catalog()
+    known.update(ModelSpec(model="price", kind="regression"))
+    return known
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_a_bad_label_is_set_aside_with_its_reason(what: str) -> None:
+    body, reason = BAD[what]
+    values = [label("before", 1), body, label("after", 1)]
+    truths, rows, rejects = read(values, [5, 6, 8], topic="t", partition=3, catalog=catalog(), now_ms=NOW_MS)
+    assert [(truth.prediction_id, truth.offset) for truth in truths] == [("before", 5), ("after", 8)]
+    assert rows.n == 2
+    assert [(reject.index, reject.reason) for reject in rejects] == [(1, reason)]
+    assert rejects[0].detail
+
+
+def test_rejects_of_every_sort_come_in_order() -> None:
+    values = [body for body, _ in BAD.values()]
+    _, _, rejects = read(values, range(len(values)), topic="t", partition=0, catalog=catalog(), now_ms=NOW_MS)
+    assert [(reject.index, reject.reason) for reject in rejects] == list(
+        enumerate(reason for _, reason in BAD.values())
+    )
+
+
+def test_the_regression_detail_names_the_spec() -> None:
+    _, _, (reject,) = read(
+        [label("a", "x", model="price")], [0], topic="t", partition=0, catalog=catalog(), now_ms=NOW_MS
+    )
+    assert "spec of price says regression" in reject.detail
+
+
+def test_a_class_is_the_same_however_it_is_written() -> None:
+    values = [label("a", value) for value in (True, 1, 1.0, "1", 0.5, "late")]
+    truths, rows, _ = read(values, range(6), topic="t", partition=0, catalog=catalog(), now_ms=NOW_MS)
+    assert [truth.label for truth in truths] == ["true", "1", "1", "1", "0.5", "late"]
+    assert str(rows.columns["label_value"]) == "[nan 1.  1.  nan 0.5 nan]"
+
+
+def test_times_with_a_zone_and_in_milliseconds_are_the_same() -> None:
+    text = {"prediction_id": "a", "model": "m", "label": 1, "timestamp": "2025-06-15T17:06:40+02:00"}
+    truths, _, _ = read(
+        [msgspec.json.encode(text), label("a", 1, 1_750_000_000_000)],
+        [0, 1],
+        topic="t",
+        partition=0,
+        catalog=catalog(),
+        now_ms=NOW_MS,
+    )
+    assert truths[0].timestamp_ms == truths[1].timestamp_ms
+
+
+def test_an_empty_batch_gives_nothing() -> None:
+    truths, rows, rejects = read([], [], topic="t", partition=0, catalog=catalog(), now_ms=NOW_MS)
+    assert (truths, rows.n, rejects) == ([], 0, [])

@@ -1,0 +1,88 @@
+"""In which terms a prediction and its truth are compared."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from driftline_schemas.records import Outcome
+from driftline_schemas.spec import ModelSpec
+from driftline_streams.outcomes.outcome import latest, named_effects, outcome
+from driftline_streams.outcomes.truth import Served, Truth
+
+Terms = tuple[bool | None, bool | None, float | None, float | None]
+
+
+def made(prediction: str, label: str, spec: ModelSpec, *, described: bool = True, at_ms: int = 0) -> Outcome:
+    def number(text: str) -> float:
+        try:
+            return float(text)
+        except ValueError:
+            return math.nan
+
+    truth = Truth(
+        model="m",
+        prediction_id="a",
+        label=label,
+        value=number(label),
+        timestamp_ms=at_ms,
+        weight=1,
+        topic="t",
+        partition=0,
+        offset=0,
+        ingested_ms=0,
+    )
+    served = Served(
+        version="1",
+        role="champion",
+        timestamp_ms=0,
+        answered=True,
+        prediction=prediction,
+        prediction_value=number(prediction),
+        score=math.nan,
+        request_id="",
+        segment={},
+    )
+    return outcome(truth, served, spec, described=described)
+
+
+BINARY = ModelSpec(model="m")
+LATE = ModelSpec(model="m", positive="late")
+CLASSES = ModelSpec(model="m", kind="multiclass")
+PRICE = ModelSpec(model="m", kind="regression")
+
+
+@pytest.mark.parametrize(
+    ("spec", "described", "prediction", "label", "terms"),
+    [
+        (BINARY, True, "1", "true", (True, True, None, None)),
+        (BINARY, True, "0", "true", (False, True, None, None)),
+        (BINARY, True, "late", "on time", (None, None, None, None)),  # not "both negative, so right"
+        (LATE, True, "late", "on time", (True, False, None, None)),
+        (CLASSES, True, "1", "1", (None, None, None, None)),
+        (PRICE, True, "1", "0", (None, None, 1.0, 0.0)),
+        (PRICE, True, "n/a", "2", (None, None, None, 2.0)),
+        (BINARY, False, "1", "false", (True, False, None, None)),
+        (BINARY, False, "1.5", "2", (None, None, 1.5, 2.0)),
+        (BINARY, False, "cat", "dog", (None, None, None, None)),
+    ],
+)
+def test_terms_follow_the_kind_of_the_model(
+    spec: ModelSpec, described: bool, prediction: str, label: str, terms: Terms
+) -> None:
+    got = made(prediction, label, spec, described=described)
+    assert (got.predicted_positive, got.positive, got.prediction_value, got.label_value) == terms
+
+
+def test_the_latest_label_stands_and_the_later_message_when_they_tie() -> None:
+    first, second, tied = (made("1", label, BINARY, at_ms=at) for label, at in (("0", 5), ("1", 4), ("2", 5)))
+    assert latest([first, second]) == [first]
+    assert latest([first, tied]) == [tied]
+
+
+def test_the_name_of_effects_is_that_of_their_content() -> None:
+    first, second = made("1", "0", BINARY), made("1", "1", BINARY)
+    assert named_effects([first], "t")[0] == named_effects([first], "t")[0]
+    assert named_effects([first], "t")[0] != named_effects([second], "t")[0]
+    assert named_effects([], "t")[0] == ""
