@@ -1,32 +1,171 @@
-"""A worker on the real broker: batches come in order, under their names, and nothing is lost."""
+"""An app on the real broker: how batches close, and what stops a worker."""
 
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable
 from typing import Any
 
-from driftline_streams.kernel.effects import Message
+import pytest
+
+from driftline_streams.errors import UsageError
+from driftline_streams.transport import app as transport
 from driftline_streams.transport.app import build
 from driftline_streams.transport.batch import Batch
-from driftline_streams.transport.producer import Producer
+from driftline_streams.transport.topics import changelog, create, new_topic
 
 
-async def test_smoke(settings: Any, kafka: Any) -> None:
-    chosen = settings(batch_events=1000, batch_age_s=0.2)
-    topic = kafka.topic(4)
-    producer = Producer(chosen)
-    await producer.send([Message(topic, str(i).encode(), partition=i % 4) for i in range(10_000)])
+async def test_batches_follow_each_other_without_a_hole_in_their_names(lab: Any, recorder: Any) -> None:
+    chosen = lab.settings(batch_events=1000, batch_age_s=0.2)
+    topic = lab.topic(2)
+    await lab.send(chosen, topic, 2500, partition=0)
+    await lab.send(chosen, topic, 900, partition=1)
     app = build(chosen)
-    got: list[Batch] = []
-    done = asyncio.Event()
+    app.on_batches(topic, recorder)
+    async with lab.running(app):
+        await lab.until(lambda: len(recorder.offsets) == 3400)
+    assert [n for n in recorder.names if n.startswith("0:")] == ["0:0-999", "0:1000-1999", "0:2000-2499"]
+    assert [n for n in recorder.names if n.startswith("1:")] == ["1:0-899"]
+    batch = recorder.batches[0]
+    assert [len(value or b"") for value in batch.values()] == [1] * len(batch)
+    assert batch.keys() == [None] * len(batch)
+    assert all(abs(ms - time.time() * 1000) < 60_000 for ms in batch.timestamps_ms())
 
-    async def handler(batch: Batch) -> None:
-        got.append(batch)
-        if sum(map(len, got)) == 10_000:
-            done.set()
 
-    app.on_batches(topic, handler)
-    await app.start()
-    await asyncio.wait_for(done.wait(), 30)
-    await app.stop()
-    print([b.name for b in got])
+async def test_a_stopped_worker_goes_on_where_it_stopped(lab: Any, recorder: Any) -> None:
+    chosen = lab.settings(batch_events=100, batch_age_s=0.1)
+    topic = lab.topic(1)
+    for total in (250, 500):
+        await lab.send(chosen, topic, 250)
+        app = build(chosen)
+        app.on_batches(topic, recorder)
+        async with lab.running(app):
+            await lab.until(lambda total=total: len(recorder.offsets) >= total)
+    assert recorder.offsets == list(range(500))
+    assert len(set(recorder.names)) == len(recorder.names)
+
+
+async def test_a_single_message_does_not_wait_much_longer_than_the_age(lab: Any, recorder: Any) -> None:
+    chosen = lab.settings(batch_age_s=0.3)
+    topic = lab.topic(1)
+    app = build(chosen)
+    app.on_batches(topic, recorder)
+    async with lab.running(app):
+        await lab.until(lambda: app.feeds[topic].partitions)
+        await lab.send(chosen, topic, 1)
+        sent_at = time.monotonic()
+        await lab.until(lambda: recorder.batches)
+        assert time.monotonic() - sent_at < 1.0
+
+
+async def test_large_messages_close_a_batch_by_their_bytes(lab: Any, recorder: Any) -> None:
+    chosen = lab.settings(batch_age_s=0.5)
+    topic = lab.topic(1)
+    await lab.send(chosen, topic, 60, size=900_000)
+    app = build(chosen)
+    app.on_batches(topic, recorder)
+    async with lab.running(app):
+        await lab.until(lambda: len(recorder.offsets) == 60)
+    assert all(len(batch) <= 37 for batch in recorder.batches)  # 32 MiB of 900 kB each
+
+
+async def test_a_table_survives_the_worker(lab: Any) -> None:
+    chosen = lab.settings(partitions=2, batch_age_s=0.1)
+    topic = lab.topic(2)
+    create(chosen, [new_topic(chosen, changelog(chosen, "kept"), compacted=True)])
+    found: list[bytes | None] = []
+    for _ in range(2):
+        app = build(chosen)
+        kept = app.table("kept")
+
+        async def remember(batch: Batch, kept: Any = kept) -> None:
+            found.append(kept.get("key"))
+            kept["key"] = str(batch.last).encode()
+
+        app.on_batches(topic, remember)
+        async with lab.running(app):
+            await lab.send(chosen, topic, 10, partition=1)
+            before = len(found)
+            await lab.until(lambda before=before: len(found) > before)
+            await lab.until(lambda app=app: app.lag(topic)[1] == 0)
+    assert found == [None, b"9"]
+
+
+async def test_partitions_are_idle_only_when_everything_is_read_and_finished(lab: Any) -> None:
+    chosen = lab.settings(batch_age_s=0.1)
+    topic = lab.topic(3)
+    go_on = asyncio.Event()
+
+    async def wait(batch: Batch) -> None:
+        await go_on.wait()
+
+    app = build(chosen)
+    app.on_batches(topic, wait)
+    async with lab.running(app):
+        await lab.send(chosen, topic, 10, partition=1)
+        await lab.until(lambda: app.idle_partitions(topic, 1.5) == [0, 2])
+        assert app.lag(topic) == {0: 0, 1: 10, 2: 0}
+        go_on.set()
+        await lab.until(lambda: app.idle_partitions(topic, 1.5) == [0, 1, 2])
+        assert app.lag(topic) == {0: 0, 1: 0, 2: 0}
+        assert app.idle_partitions(topic, 600) == []
+
+
+async def test_a_rebalance_abandons_a_slow_batch_and_its_new_owner_gets_it_under_its_name(
+    lab: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(transport, "PATIENCE_S", 0.3)
+    chosen = lab.settings(batch_age_s=0.1)
+    topic = lab.topic(2)
+    for partition in (0, 1):
+        await lab.send(chosen, topic, 10, partition=partition)
+    given: dict[str, list[str]] = {"first": [], "second": []}
+    cancelled: list[str] = []
+
+    def app_of(worker: str) -> Any:
+        async def stuck(batch: Batch) -> None:
+            given[worker].append(batch.name)
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                cancelled.append(batch.name)
+                raise
+
+        app = build(chosen.model_copy(update={"worker_id": worker}))
+        app.on_batches(topic, stuck)
+        return app
+
+    first = app_of("first")
+    async with lab.running(first):
+        await lab.until(lambda: given["first"])
+        async with lab.running(app_of("second")):
+            await lab.until(lambda: given["second"] and len(given["first"]) == 2, within_s=20)
+            assert cancelled == [given["first"][0]]
+            assert set(given["first"] + given["second"]) == {f"{topic}:0:0-9", f"{topic}:1:0-9"}
+            assert not first.crashed
+
+
+async def test_a_topic_takes_one_handler(lab: Any, recorder: Any) -> None:
+    app = build(lab.settings())
+    app.on_batches("topic", recorder)
+    with pytest.raises(UsageError, match="has a handler"):
+        app.on_batches("topic", recorder)
+
+
+def test_a_failing_batch_stops_the_worker_and_comes_back_under_its_name(
+    make_fleet: Callable[..., Any], eventually: Any
+) -> None:
+    fleet = make_fleet(batch_events=10, batch_age_s=0.1)
+    fleet.produce(fleet.plain, range(400))
+    fleet.start("one")
+    eventually(lambda: fleet.recorded(fleet.plain) == 400)
+    fleet.produce(fleet.plain, range(-1, 0))
+    for _ in range(2):
+        if not fleet.running:
+            fleet.start("one")
+        assert fleet.running.pop("one").wait(30) == 1
+    poisoned = [name for name, ids in fleet.batches() if -1 in ids]
+    assert len(poisoned) == 2
+    assert len(set(poisoned)) == 1
+    assert f"batch={poisoned[0]}" in fleet.logs.read_text()

@@ -21,6 +21,8 @@ def librdkafka(settings: Settings) -> dict[str, Any]:
         "bootstrap.servers": settings.kafka_bootstrap,
         "client.id": settings.worker_id,
         "security.protocol": settings.kafka_security_protocol,
+        # librdkafka writes to stderr, past our logs; what matters reaches them as errors.
+        "log_level": 2,
         # After an outage of minutes the default of 10 s would be most of the time to the first message.
         "reconnect.backoff.max.ms": 1000,
     }

@@ -10,13 +10,17 @@ import asyncio
 from collections.abc import Iterable
 
 from confluent_kafka import KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from driftline_streams.errors import Unavailable
 from driftline_streams.settings import Settings
 from driftline_streams.transport.connection import librdkafka
 
 TIMEOUT_S = 5.0
+
+EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
+LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 
 Partition = tuple[str, int]  # topic and number
 
@@ -35,11 +39,11 @@ class Watermarks:
         Unavailable
             If the broker does not answer in 5 s.
         """
-        return await self._ask(partitions, OffsetSpec.earliest())
+        return await self._ask(partitions, EARLIEST)
 
     async def ends(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """The offset after the last message; raises like `begins`."""
-        return await self._ask(partitions, OffsetSpec.latest())
+        return await self._ask(partitions, LATEST)
 
     async def _ask(self, partitions: Iterable[Partition], spec: OffsetSpec) -> dict[Partition, int]:
         asked = {TopicPartition(*partition): spec for partition in partitions}
