@@ -78,7 +78,7 @@ def named(values: Values) -> Texts:
     is_number = ~np.isnan(values.number)
     if not is_number.any():
         return values.text
-    numbers, place = np.unique(values.number[is_number], return_inverse=True)
+    numbers, place = np.unique(values.number[is_number] + 0.0, return_inverse=True)  # + 0.0: -0 and 0 are one class
     names = Texts.of([*values.text.values, *map(class_name, numbers.tolist())])
     code = values.text.code.copy()
     code[is_number] = names.code[len(values.text.values) + place]

@@ -148,7 +148,7 @@ def _by_kind(number: Floats, text: Texts, kind: Ints) -> tuple[Floats, Texts]:
     unnamed = categorical & ~np.isnan(number) & (code == NO_TEXT)
     values = text.values
     if unnamed.any():
-        numbers, place = np.unique(number[unnamed], return_inverse=True)
+        numbers, place = np.unique(number[unnamed] + 0.0, return_inverse=True)  # + 0.0: -0 and 0 are the same class
         code[unnamed] = len(values) + place
         values = [*values, *map(class_name, numbers.tolist())]
     distinct = Texts.of(values)  # a class may be a number here and a text there
