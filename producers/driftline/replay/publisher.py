@@ -1,0 +1,157 @@
+"""Sends records to Kafka as fast as one core can, or at a stated pace, and knows what became of each.
+
+Last step of a replay. A model service must never wait, so the SDK drops what Kafka does not take; a replay must never
+drop, so this waits instead.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from driftline.connection import producer_config, topic_prefix
+from driftline_schemas.records import Label, Prediction
+from driftline_schemas.topics import LABELS, PREDICTIONS
+
+Progress = Callable[[int, int], None]  # events handed over so far, event time of the latest in ms
+
+MAX_QUEUED = 100_000  # events that wait for Kafka, about 50 MB
+STEP = 1_000  # events between two looks at failures and calls of `progress`
+LEAVE_S = 5.0  # how long leaving after Ctrl-C may take
+SLEEP_S = 0.2  # the longest wait between two looks at the clock
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What became of the records: `delivered` + `failed` + `unknown` = `predictions` + `labels`."""
+
+    predictions: int
+    labels: int
+    delivered: int  # acknowledged by Kafka
+    failed: int  # given up by the producer
+    unknown: int  # neither, when the publisher was left early
+    first_failure: str  # empty without one
+    seconds: float
+    cpu_s: float  # of the whole process in that time
+
+    @property
+    def events_per_s(self) -> float:
+        """Records a second; 0 when nothing was sent."""
+        return (self.predictions + self.labels) / self.seconds if self.seconds else 0.0
+
+
+class Publisher:
+    """An idempotent producer with the SDK's settings; as a context manager it leaves nothing half sent.
+
+    Parameters
+    ----------
+    bootstrap, prefix, config
+        As in `PredictionLogger`: Kafka's address, prefix of the topics, further options of librdkafka.
+    speed
+        Seconds of event time a second; 0 is as fast as possible.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str | None = None,
+        prefix: str | None = None,
+        *,
+        config: Mapping[str, Any] | None = None,
+        speed: float = 0.0,
+    ) -> None:
+        names = topic_prefix(prefix)
+        self._topics: dict[type, str] = {Prediction: PREDICTIONS.full_name(names), Label: LABELS.full_name(names)}
+        self._sent: dict[type, int] = {Prediction: 0, Label: 0}
+        self._failed = 0
+        self._first_failure = ""
+        self._speed = speed
+        self._started_at, self._began_cpu_s = time.monotonic(), time.process_time()
+        self._first_ms: int | None = None
+        self._first_at = 0.0
+        options = {"on_delivery": self._on_delivery, "delivery.report.only.error": True, **(config or {})}
+        self._producer = Producer(producer_config(bootstrap, options, MAX_QUEUED))
+
+    def publish(self, records: Iterable[Prediction | Label], progress: Progress | None = None) -> None:
+        """Hand over records in the given order, which should be that of their times; waits while Kafka is behind.
+
+        Times are milliseconds since 1970. May be called again with more.
+        """
+        encode, produce, topics, sent = _ENCODER.encode, self._producer.produce, self._topics, self._sent
+        done, latest_ms = sum(sent.values()), 0
+        for record in records:
+            kind = type(record)
+            if self._speed:
+                self._pace(_ms(record))
+            payload = encode(record)
+            try:
+                produce(topics[kind], payload, record.prediction_id)
+            except BufferError:
+                self._wait_for_room(topics[kind], payload, record.prediction_id)
+            sent[kind] += 1
+            done += 1
+            if not done % STEP:
+                self._producer.poll(0)
+                if progress is not None:
+                    progress(done, latest_ms := _ms(record))
+        if progress is not None and done % STEP:
+            progress(done, latest_ms)
+
+    def finish(self, timeout_s: float = -1) -> Published:
+        """Wait until Kafka has acknowledged or refused every record (at most `timeout_s`) and say what became of it."""
+        left = self._producer.flush(timeout_s)
+        total = sum(self._sent.values())
+        return Published(
+            predictions=self._sent[Prediction],
+            labels=self._sent[Label],
+            delivered=total - self._failed - left,
+            failed=self._failed,
+            unknown=left,
+            first_failure=self._first_failure,
+            seconds=time.monotonic() - self._started_at,
+            cpu_s=time.process_time() - self._began_cpu_s,
+        )
+
+    def __enter__(self) -> Self:
+        self._started_at, self._began_cpu_s = time.monotonic(), time.process_time()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._producer.flush(-1 if kind is None else LEAVE_S)
+
+    def _on_delivery(self, error: KafkaError | None, _: Message) -> None:
+        if error is not None:
+            self._failed += 1
+            self._first_failure = self._first_failure or error.str()
+
+    def _wait_for_room(self, topic: str, payload: bytes, key: str) -> None:
+        while True:
+            self._producer.poll(SLEEP_S)
+            try:
+                return self._producer.produce(topic, payload, key)
+            except BufferError:
+                continue
+
+    def _pace(self, at_ms: int) -> None:
+        """Wait until it is this event's turn; events that are out of order do not wait."""
+        now = time.monotonic()
+        if self._first_ms is None:
+            self._first_ms, self._first_at = at_ms, now
+        due = self._first_at + (at_ms - self._first_ms) / 1000 / self._speed
+        while (left := due - time.monotonic()) > 0:
+            self._producer.poll(min(left, SLEEP_S))
+
+
+def _ms(record: Prediction | Label) -> int:
+    at = record.timestamp
+    return at if isinstance(at, int) else int(at.timestamp() * 1000)
+
+
+_ENCODER = msgspec.json.Encoder()
