@@ -16,13 +16,13 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from driftline_schemas.records import Action, Alert, Detection, Rejected, Severity
+from driftline_schemas.records import Action, Alert, Detection, Severity
 from driftline_schemas.spec import ModelSpec
 from driftline_schemas.topics import ACTIONS, ALERTS, DETECTIONS
 from driftline_streams.alerts import evidence, policy
 from driftline_streams.errors import BrokenInvariant
-from driftline_streams.kernel import refused
 from driftline_streams.kernel.catalog import Catalog
+from driftline_streams.kernel.decoding import Reject, classify, refuse
 from driftline_streams.kernel.effects import ArrayColumn, Effects, Message, Rows
 
 MAX_CAUSES = 5_000  # of one model; beyond, the one that alerted longest ago is forgotten and may alert again
@@ -103,7 +103,7 @@ class Notify:
         out. `partition` and `offsets` say where the messages stand; they are only used for those that cannot be read.
         """
         alerts: list[Alert] = []
-        rejected: list[Rejected] = []
+        rejected: list[Reject] = []
         known: dict[str, Causes] = {}
         changed: set[str] = set()
         for place, message in enumerate(messages):
@@ -111,8 +111,7 @@ class Notify:
                 found = _DECODER.decode(message)
             except msgspec.MsgspecError as error:
                 self.counts["rejected"] += 1
-                at = (DETECTIONS.full_name(self._prefix), partition, offsets[place] if place < len(offsets) else 0)
-                rejected.append(refused.refused(at, message, error, now_ms))
+                rejected.append(Reject(place, *classify(error)))
                 continue
             self.counts["findings"] += 1
             causes = known.get(found.model)
@@ -128,7 +127,17 @@ class Notify:
         for model in sorted(changed):
             state[model] = msgspec.msgpack.encode(known[model])
         self.counts["alerts"] += len(alerts)
-        return NotifyResult(self._effects(alerts, rejected, now_ms), alerts)
+        rejects = refuse(
+            rejected,
+            topic=DETECTIONS.full_name(self._prefix),
+            partition=partition,
+            offsets=offsets or [0] * len(messages),
+            values=messages,
+            now_ms=now_ms,
+            prefix=self._prefix,
+        )
+        effects = self._effects(alerts, now_ms)
+        return NotifyResult(Effects([*effects.rows, *rejects.rows], [*effects.messages, *rejects.messages]), alerts)
 
     def _alert(self, found: Detection, spec: ModelSpec, severity: Severity) -> Alert:
         return Alert(
@@ -147,14 +156,13 @@ class Notify:
             query=evidence.query(found, spec, self._catalog.reference(found.model, found.version)),
         )
 
-    def _effects(self, alerts: list[Alert], rejected: list[Rejected], now_ms: int) -> Effects:
-        refusals = refused.effects(rejected, self._prefix)
+    def _effects(self, alerts: list[Alert], now_ms: int) -> Effects:
         if not alerts:
-            return refusals
+            return Effects()
         actions = [action for alert in alerts for action in self._actions(alert)]
         messages = [Message(ALERTS.full_name(self._prefix), _encode(a), a.model.encode()) for a in alerts]
         messages += [Message(ACTIONS.full_name(self._prefix), _encode(a), a.model.encode()) for a in actions]
-        return Effects([_rows(alerts, now_ms), *refusals.rows], [*messages, *refusals.messages])
+        return Effects([_rows(alerts, now_ms)], messages)
 
     def _actions(self, alert: Alert) -> list[Action]:
         proposed = self._catalog.spec(alert.model).alerts.on_critical

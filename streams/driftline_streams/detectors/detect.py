@@ -12,12 +12,12 @@ from collections.abc import Iterable, MutableMapping, Sequence
 
 import msgspec
 
-from driftline_schemas.records import Clock, Detection, Partial, Rejected
+from driftline_schemas.records import Clock, Detection, Partial
 from driftline_schemas.topics import DETECTIONS, PARTIALS
 from driftline_streams.detectors import findings
 from driftline_streams.detectors.memory import Memory, ModelMemory, View
-from driftline_streams.kernel import refused
 from driftline_streams.kernel.catalog import Catalog
+from driftline_streams.kernel.decoding import Reject, classify, refuse
 from driftline_streams.kernel.effects import Effects, Message, Rows
 from driftline_streams.windows.cells import BaseCell, WideCell
 from driftline_streams.windows.open import FOREVER_MS
@@ -36,7 +36,7 @@ class _Found:
         self.now_ms = now_ms
         self.detections: list[Detection] = []
         self.rows: list[Rows] = []
-        self.rejected: list[Rejected] = []
+        self.rejected: list[Reject] = []
 
     def add(self, detections: Iterable[Detection], rows: Iterable[Rows] = ()) -> None:
         self.detections += detections
@@ -90,8 +90,7 @@ class Detect:
                 record = _DECODER.decode(message)
             except msgspec.MsgspecError as error:
                 self.counts["rejected"] += 1
-                at = (PARTIALS.full_name(self._prefix), partition, offsets[place] if place < len(offsets) else 0)
-                found.rejected.append(refused.refused(at, message, error, now_ms))
+                found.rejected.append(Reject(place, *classify(error)))
                 continue
             if isinstance(record, Clock):
                 self._tick(record, view, found)
@@ -103,7 +102,17 @@ class Detect:
                 self._feed(model, version, cell, found)
             model.windows.settle()
         view.store()
-        return self._effects(found)
+        effects = self._effects(found)
+        rejects = refuse(
+            found.rejected,
+            topic=PARTIALS.full_name(self._prefix),
+            partition=partition,
+            offsets=offsets or [0] * len(messages),
+            values=messages,
+            now_ms=now_ms,
+            prefix=self._prefix,
+        )
+        return Effects([*effects.rows, *rejects.rows], [*effects.messages, *rejects.messages])
 
     def _add(self, partial: Partial, view: View, found: _Found) -> None:
         models = view.index.models
@@ -172,5 +181,4 @@ class Detect:
             rows.append(findings.rows(found.detections, found.now_ms))
             topic = DETECTIONS.full_name(self._prefix)
             messages += [Message(topic, _encode(d), d.model.encode()) for d in found.detections]
-        rejects = refused.effects(found.rejected, self._prefix)
-        return Effects([*rows, *rejects.rows], [*messages, *rejects.messages])
+        return Effects(rows, messages)
