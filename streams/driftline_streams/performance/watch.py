@@ -1,0 +1,121 @@
+"""The watch over daily performance: asks ClickHouse for the days that are not settled and publishes what broke a limit.
+
+In the walk: `app.py` runs it on a timer, on any number of workers. Detections have ids that come from their cause, and
+those that stand in `detections` already are not published again.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from driftline_schemas import topics
+from driftline_schemas.records import Detection
+from driftline_schemas.spec import PerformanceRules
+from driftline_streams.kernel.catalog import Catalog
+from driftline_streams.kernel.effects import Effects, Message, Rows
+from driftline_streams.performance.objectives import Day, judge
+
+DAYS = """
+SELECT
+    model, version, role, toUnixTimestamp(day) * 1000 AS day_ms, state = 'final' AS final, expected, labelled,
+    classified, tp, fp, fn, scored, scored_positives, accuracy, precision, recall, f1, roc_auc
+FROM performance_daily
+WHERE model = {model:String} AND day > toDate({after:String})
+ORDER BY day, version, role
+"""
+
+KNOWN = "SELECT id FROM detections WHERE model = {model:String} AND kind = 'performance' AND start > {after:String}"
+
+_encode = msgspec.json.Encoder().encode
+
+
+# SQL and its parameters to rows by column name: `sinks.clickhouse.ClickHouse.query` is one.
+Query = Callable[[str, Mapping[str, Any]], Awaitable[list[dict[str, Any]]]]
+
+
+@dataclass(frozen=True, slots=True)
+class WatchResult:
+    """What one round found: `effects`, to be carried out under `name` (empty, and nothing to do, when all is well)."""
+
+    name: str = ""
+    effects: Effects = field(default_factory=Effects)
+    detections: Sequence[Detection] = ()
+
+
+class Watch:
+    """The watch over the models whose specs set limits; it remembers up to which day each model is settled."""
+
+    def __init__(self, catalog: Catalog, prefix: str, query: Query) -> None:
+        self._catalog = catalog
+        self._prefix = prefix
+        self._query = query
+        self._settled: dict[str, tuple[PerformanceRules, str]] = {}  # model → its limits, its last settled day
+
+    async def __call__(self, now_ms: int) -> WatchResult:
+        """One round over all models with limits; raises what the query raises, and the next round makes up for it.
+
+        A day is judged anew until it is final, and with new limits from the beginning.
+        """
+        found: list[Detection] = []
+        for spec in self._catalog.specs():
+            if spec.performance == PerformanceRules():
+                continue
+            limits, after = self._settled.get(spec.model, (spec.performance, "1970-01-01"))
+            if limits != spec.performance:
+                after = "1970-01-01"
+            bounds = {"model": spec.model, "after": after}
+            days = [Day(**row | {"final": bool(row["final"])}) for row in await self._query(DAYS, bounds)]
+            broken = [detection for day in days for detection in judge(day, spec)]
+            if broken:
+                known = {row["id"] for row in await self._query(KNOWN, bounds)}
+                found += [detection for detection in broken if detection.id not in known]
+            self._settled[spec.model] = (spec.performance, _settled(days, after))
+        return _result(found, self._prefix, now_ms)
+
+
+async def watch(query: Query, catalog: Catalog, prefix: str, now_ms: int) -> Effects:
+    """One round without memory: every day of every model with limits is judged. `Watch` judges settled days once."""
+    return (await Watch(catalog, prefix, query)(now_ms)).effects
+
+
+def _settled(days: Collection[Day], after: str) -> str:
+    """The last day up to which all are final."""
+    open_ms = min((day.day_ms for day in days if not day.final), default=None)
+    final_ms = [day.day_ms for day in days if open_ms is None or day.day_ms < open_ms]
+    return dt.datetime.fromtimestamp(max(final_ms) / 1000, dt.UTC).date().isoformat() if final_ms else after
+
+
+def _result(found: Sequence[Detection], prefix: str, now_ms: int) -> WatchResult:
+    if not found:
+        return WatchResult()
+    topic = topics.DETECTIONS.full_name(prefix)
+    values = [_encode(detection) for detection in found]
+    name = hashlib.blake2b(b"\0".join(values), digest_size=16).hexdigest()
+    messages = [Message(topic, value, d.model.encode()) for d, value in zip(found, values, strict=True)]
+    return WatchResult(f"performance:{name}", Effects((_rows(found, now_ms),), messages), found)
+
+
+def _rows(found: Sequence[Detection], now_ms: int) -> Rows:
+    n = len(found)
+    texts = ("id", "model", "version", "signal", "kind", "method", "direction", "reference", "detail")
+    numbers = ("statistic", "threshold", "effect", "p_value", "before", "after")
+    return Rows(
+        "detections",
+        n,
+        {
+            **{name: [getattr(detection, name) for detection in found] for name in texts},
+            # `None` becomes NaN, which is NULL.
+            **{name: np.array([getattr(d, name) for d in found], np.float64) for name in numbers},
+            "start": np.array([detection.start_ms for detection in found], np.int64),
+            "end": np.array([detection.end_ms for detection in found], np.int64),
+            "n": np.array([detection.n for detection in found], np.uint64),
+            "detected_at": np.full(n, now_ms, np.int64),
+        },
+    )
