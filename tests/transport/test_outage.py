@@ -1,0 +1,68 @@
+"""The broker goes away in the midst of the work and comes back: everything waits, and nothing is lost or done twice."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import confluent_kafka
+
+from driftline_streams.embedded.kafka import start_kafka
+from driftline_streams.kernel.effects import Message
+from driftline_streams.settings import Settings
+from driftline_streams.transport.app import build
+from driftline_streams.transport.batch import Batch
+from driftline_streams.transport.producer import Producer
+from driftline_streams.transport.topics import create, new_topic
+
+
+async def test_a_broker_that_is_killed_and_comes_back(lab: Any, tmp_path: Path) -> None:
+    broker = start_kafka(tmp_path / "kafka")
+    chosen = Settings.model_validate(
+        {
+            "kafka_bootstrap": f"127.0.0.1:{broker.port}",
+            "batch_events": 100,
+            "batch_age_s": 0.1,
+            "data_dir": tmp_path / "data",
+        }
+    )
+    create(chosen, [new_topic(chosen, "in"), new_topic(chosen, "out", partitions=1)])
+    await lab.send(chosen, "in", 2000)
+    producer, app, done = Producer(chosen), build(chosen), set[str]()
+
+    async def forward(batch: Batch) -> None:
+        await producer.send([Message("out", batch.name.encode())])
+        done.add(batch.name)
+        await asyncio.sleep(0.02)
+
+    app.on_batches("in", forward)
+    try:
+        async with lab.running(app):
+            await lab.until(lambda: len(done) >= 5)
+            broker.process.kill()
+            blocked_at = len(done)
+            broker = await asyncio.to_thread(start_kafka, tmp_path / "kafka")  # takes seconds, that is 50 batches
+            assert len(done) <= blocked_at + 1
+            assert chosen.kafka_bootstrap.endswith(f":{broker.port}")
+            await lab.until(lambda: len(done) == 20, within_s=40)
+            await lab.until(lambda: app.lag("in")[0] == 0)
+            assert not app.crashed
+        names = _all(chosen.kafka_bootstrap)
+        assert set(names) == {f"in:0:{first}-{first + 99}" for first in range(0, 2000, 100)}
+        assert len(names) <= 21, "at most the batch in flight was done again"
+    finally:
+        producer.close()
+        broker.process.stop()
+
+
+def _all(bootstrap: str) -> list[str]:
+    consumer = confluent_kafka.Consumer(
+        {"bootstrap.servers": bootstrap, "group.id": "look", "enable.partition.eof": True}
+    )
+    consumer.assign([confluent_kafka.TopicPartition("out", 0, 0)])
+    found: list[Any] = []
+    while not (found and found[-1].error()):
+        found += consumer.consume(1000, 0.5)
+    consumer.close()
+    return [(message.value() or b"").decode() for message in found[:-1]]
