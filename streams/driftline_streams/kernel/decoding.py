@@ -1,6 +1,6 @@
 """From bytes to records: the good path at full speed, every bad event put aside with its reason.
 
-In the walk: `join` reads its batches with it. An event that cannot be read is a value, not an error: it
+In the walk: `join` reads its batches with it, and every stage but `ingest` keeps with it what it had to refuse. An event that cannot be read is a value, not an error: it
 goes to the `rejected` topic and table with its place in Kafka and the first bytes of its body.
 """
 
@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import msgspec
+import numpy as np
 
+from driftline_schemas import topics
 from driftline_schemas.records import MAX_EVENT_BYTES, Reason, Rejected
-from driftline_streams.kernel.effects import Effects
+from driftline_streams.kernel.effects import Coded, Effects, Message, Rows
 from driftline_streams.kernel.limits import EARLIEST_MS, EVIDENCE_BYTES, FUTURE_MS
-from driftline_streams.kernel.refused import effects
 
 _T = TypeVar("_T")
 _T_co = TypeVar("_T_co", covariant=True)
@@ -128,18 +129,38 @@ def refuse(
 
     `topic` is a full name; `offsets` and `values` are the whole batch's, `rejects` point into them.
     """
-    return effects(
-        [
-            Rejected(
-                topic=topic,
-                partition=partition,
-                offset=offsets[reject.index],
-                reason=reject.reason,
-                detail=reject.detail,
-                payload=(values[reject.index] or b"")[:EVIDENCE_BYTES].decode(errors="replace"),
-                rejected_ms=now_ms,
-            )
-            for reject in rejects
-        ],
-        prefix,
+    if not rejects:
+        return Effects()
+    target = topics.REJECTED.full_name(prefix)
+    encode = msgspec.json.Encoder().encode
+    messages = []
+    payloads = []
+    places = [offsets[reject.index] for reject in rejects]
+    for reject, offset in zip(rejects, places, strict=True):
+        payload = (values[reject.index] or b"")[:EVIDENCE_BYTES].decode(errors="replace")
+        payloads.append(payload)
+        record = Rejected(
+            topic=topic,
+            partition=partition,
+            offset=offset,
+            reason=reject.reason,
+            detail=reject.detail,
+            payload=payload,
+            rejected_ms=now_ms,
+        )
+        messages.append(Message(target, encode(record), f"{topic}:{partition}:{offset}".encode()))
+    n = len(rejects)
+    rows = Rows(
+        "rejected",
+        n,
+        {
+            "topic": Coded.constant(topic, n),
+            "partition": np.full(n, partition, np.uint32),
+            "offset": np.array(places, np.uint64),
+            "reason": [reject.reason.value for reject in rejects],
+            "detail": [reject.detail for reject in rejects],
+            "payload": payloads,
+            "rejected_at": np.full(n, now_ms, np.int64),
+        },
     )
+    return Effects((rows,), tuple(messages))
