@@ -14,7 +14,8 @@ from uuid import uuid4
 import clickhouse_connect
 import pytest
 from clickhouse_connect.driver.client import Client
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from driftline_streams.embedded import services
 from driftline_streams.embedded.services import Services
@@ -30,6 +31,20 @@ def _unique(word: str) -> str:
     return f"{word}_{_RUN}_{next(_NUMBERS)}"
 
 
+def _wait(condition: Callable[[], T], *, within_s: float = 10, every_s: float = 0.05) -> T:
+    deadline = time.monotonic() + within_s
+    while True:
+        failed: AssertionError | None = None
+        try:
+            if found := condition():
+                return found
+        except AssertionError as error:
+            failed = error
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {within_s} s: {failed or condition}") from failed
+        time.sleep(every_s)
+
+
 @dataclass(frozen=True)
 class Kafka:
     """The run's broker: `bootstrap` is what clients call `bootstrap.servers`."""
@@ -38,10 +53,16 @@ class Kafka:
     admin: AdminClient
 
     def topic(self, partitions: int = 1, *, name: str | None = None, **config: str) -> str:
-        """Create a topic (under a name that nobody else uses when none is given) and wait until it is there."""
+        """Create a topic (under a name that nobody else uses when none is given) and wait until it has its leaders."""
         name = name or _unique("topic")
         self.admin.create_topics([NewTopic(name, partitions, 1, config=config)])[name].result(timeout=30)
+        # The answer comes from the controller, which is some milliseconds ahead of the broker.
+        _wait(lambda: self._led(name) == partitions, within_s=30)
         return name
+
+    def _led(self, topic: str) -> int:
+        found = self.admin.list_topics(topic, timeout=10).topics[topic]
+        return sum(partition.leader >= 0 for partition in found.partitions.values())
 
 
 @dataclass(frozen=True)
@@ -129,17 +150,4 @@ def settings(kafka: Kafka, clickhouse: ClickHouse, tmp_path: Path) -> MakeSettin
 def eventually() -> Eventually:
     """Wait for a condition instead of sleeping."""
 
-    def wait(condition: Callable[[], T], *, within_s: float = 10, every_s: float = 0.05) -> T:
-        deadline = time.monotonic() + within_s
-        while True:
-            failed: AssertionError | None = None
-            try:
-                if found := condition():
-                    return found
-            except AssertionError as error:
-                failed = error
-            if time.monotonic() > deadline:
-                raise AssertionError(f"not within {within_s} s: {failed or condition}") from failed
-            time.sleep(every_s)
-
-    return wait
+    return _wait

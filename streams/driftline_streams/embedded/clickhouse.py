@@ -10,9 +10,10 @@ from pathlib import Path
 from uuid import uuid4
 
 from driftline_streams.embedded.ports import LOOPBACK, is_free
-from driftline_streams.embedded.processes import Listening, Process, start, tail, wait_until
+from driftline_streams.embedded.processes import Listening, Process, hold, start, tail, wait_until
 from driftline_streams.errors import Unavailable
 
+OWNER = "driftline_streams.embedded.clickhouse_http"
 START_S = 60.0  # 1 s on an idle machine
 NAME_HEADER = "X-ClickHouse-Server-Display-Name"
 
@@ -29,35 +30,27 @@ def start_clickhouse(directory: Path, *, started: Callable[[Process], None] = la
     Unavailable
         If it does not start; the message carries the end of its log.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    announce, log = directory / "listening.json", directory / "clickhouse.log"
-    port = _last_port(announce)
-    announce.unlink(missing_ok=True)
-    name = f"driftline-{uuid4().hex}"
-    command = [sys.executable, "-m", "driftline_streams.embedded.clickhouse_http"]
-    process = start(
-        [
-            *(*command, "--name", name, "--port", str(port)),
-            *("--directory", str(directory / "data"), "--announce", str(announce)),
-        ],
-        log=log,
-        # As a ClickHouse server in production: times without a zone are UTC, wherever the laptop is.
-        environment={"TZ": "UTC"},
-    )
-    started(process)
-    wait_until(lambda: announce.exists() or not process.alive(), within_s=START_S)
-    if process.alive() and announce.exists():
-        port = json.loads(announce.read_text())["port"]
-        if server_name(port) == name:
-            return Listening(process, port)
-    process.stop()
-    end = tail(log)
-    if "Cannot lock file" in end:
-        raise Unavailable(
-            f"another process holds the ClickHouse data in {directory}: stop it (`driftline down`), or choose "
-            "another directory"
+    log, last = directory / "clickhouse.log", directory / "listening.json"
+    with hold(directory) as held:
+        name = f"driftline-{uuid4().hex}"
+        port = _last_port(last)
+        last.unlink(missing_ok=True)
+        arguments = {"--directory": directory / "data", "--port": port, "--name": name, "--announce": last}
+        process = start(
+            [sys.executable, "-m", OWNER, *(str(part) for pair in arguments.items() for part in pair)],
+            log=log,
+            held=held,
+            # As a ClickHouse server in production: times without a zone are UTC, wherever the laptop is.
+            environment={"TZ": "UTC"},
         )
-    raise Unavailable(f"ClickHouse did not start within {START_S:.0f} s. The end of {log} says:\n{end}")
+        started(process)
+        wait_until(lambda: last.exists() or not process.alive(), within_s=START_S)
+        if last.exists():
+            port = json.loads(last.read_text())["port"]
+            if process.alive() and server_name(port) == name:
+                return Listening(process, port)
+        process.stop()
+    raise Unavailable(f"ClickHouse did not start within {START_S:.0f} s. The end of {log} says:\n{tail(log)}")
 
 
 def server_name(port: int) -> str | None:
@@ -72,9 +65,9 @@ def server_name(port: int) -> str | None:
         connection.close()
 
 
-def _last_port(announce: Path) -> int:
+def _last_port(last: Path) -> int:
     try:
-        port = int(json.loads(announce.read_text())["port"])
+        port = int(json.loads(last.read_text())["port"])
     except (FileNotFoundError, ValueError, KeyError):
         return 0
     return port if wait_until(lambda: is_free(port), within_s=0.5) else 0

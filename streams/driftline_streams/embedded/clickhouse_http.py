@@ -38,9 +38,29 @@ ANSWER_BYTES = 16 << 20  # a longer answer is sent as it is made
 
 # What belongs to the protocol and is not a setting of the engine.
 PROTOCOL = frozenset(
-    "query database default_format session_id session_timeout session_check query_id user password quota_key compress"
-    " decompress buffer_size wait_end_of_query client_protocol_version role send_progress_in_http_headers"
-    " http_headers_progress_interval_ms enable_http_compression stacktrace close_session".split()
+    {
+        "buffer_size",
+        "client_protocol_version",
+        "close_session",
+        "compress",
+        "database",
+        "decompress",
+        "default_format",
+        "enable_http_compression",
+        "http_headers_progress_interval_ms",
+        "password",
+        "query",
+        "query_id",
+        "quota_key",
+        "role",
+        "send_progress_in_http_headers",
+        "session_check",
+        "session_id",
+        "session_timeout",
+        "stacktrace",
+        "user",
+        "wait_end_of_query",
+    }
 )
 
 # https://github.com/ClickHouse/ClickHouse/blob/master/src/Server/HTTP/exceptionCodeToHTTPStatus.cpp, the codes met here

@@ -29,6 +29,8 @@ LIMITS = {
 # Blocks of these formats can be sent one after the other; others have a beginning and an end around all rows.
 STREAMED = frozenset({"Native", "TabSeparated", "TSV", "CSV", "RowBinary", "JSONEachRow", "LineAsString"})
 
+_connect: Any = chdb.connect  # chDB has no types
+
 _SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 _CODE = re.compile(r"Code: (\d+)\. ")
 
@@ -74,7 +76,7 @@ class Engine:
     def __init__(self, directory: Path) -> None:
         self._directory = str(directory)
         limits = "&".join(f"{name}={value}" for name, value in LIMITS.items())
-        self._keep: Any = chdb.connect(f"{self._directory}?{limits}")
+        self._keep = _connect(f"{self._directory}?{limits}")
 
     @property
     def timezone(self) -> str:
@@ -83,7 +85,7 @@ class Engine:
 
     def session(self) -> Session:
         """A new session: nothing that another one set reaches it."""
-        return Session(chdb.connect(self._directory))
+        return Session(_connect(self._directory))
 
     def close(self) -> None:
         """Stop the engine: what was acknowledged is on disk already."""

