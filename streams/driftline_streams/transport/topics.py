@@ -22,7 +22,7 @@ from driftline_streams.transport.connection import librdkafka
 TIMEOUT_S = 15.0
 
 # The tables whose state outlives a worker: each has a compacted changelog topic beside the topics of the contract.
-TABLES = ("detect",)
+TABLES = ("detect", "notify")
 
 
 @dataclass(frozen=True, slots=True)
