@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from driftline_streams.ingest.entries import Texts
+from driftline_streams.ingest.values import Texts
 from driftline_streams.kernel.histogram import Ints, compact
 from driftline_streams.kernel.limits import MAX_NAME_CHARS
 

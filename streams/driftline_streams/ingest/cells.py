@@ -12,7 +12,7 @@ import numpy as np
 
 from driftline_streams.ingest.bounds import fold
 from driftline_streams.ingest.columns import Columns
-from driftline_streams.ingest.entries import NO_TEXT, Texts
+from driftline_streams.ingest.values import NO_TEXT, Texts
 from driftline_streams.kernel.histogram import Ints, compact
 from driftline_streams.kernel.limits import MAX_SEGMENT_VALUES, OTHER_SEGMENT
 

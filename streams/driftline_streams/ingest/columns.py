@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from driftline_schemas.spec import ModelSpec, Reference
-from driftline_streams.ingest.entries import Entries, Texts, Values
+from driftline_streams.ingest.entries import Entries, entries_of
 from driftline_streams.ingest.event import Event
+from driftline_streams.ingest.values import Texts, Values
 from driftline_streams.kernel.catalog import Catalog, class_name
 from driftline_streams.kernel.histogram import Floats, Ints
 
@@ -68,8 +69,8 @@ class Columns:
             confidence=np.array([event.confidence for event in events], np.float64),
             label=named(predictions),
             value=predictions.number,
-            features=Entries.of([event.features for event in events]),
-            segment=Entries.of([event.segment for event in events]),
+            features=entries_of([event.features for event in events]),
+            segment=entries_of([event.segment for event in events]),
         )
 
 

@@ -1,85 +1,21 @@
 """Many small objects as a few long arrays: the features or segments of a batch, whatever their shapes.
 
-In the walk: between the events and everything that counts. Nothing here assumes that two events have the same
-features in the same order, so a model with one shape and a model with a thousand cost the same an entry.
+In the walk: between the events and everything that counts. Nothing after it assumes that two events have the same
+features in the same order.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, compress
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
 
 from driftline_schemas.records import Scalar
-from driftline_streams.kernel.catalog import class_name
-from driftline_streams.kernel.effects import Coded
-from driftline_streams.kernel.histogram import Floats, Ints
-
-_NULL, _NUMBER, _TEXT, _BOOL = range(4)
-_KINDS: dict[type, int] = {type(None): _NULL, float: _NUMBER, str: _TEXT, bool: _BOOL}
-
-NO_TEXT = -1
-
-
-@dataclass(frozen=True, slots=True)
-class Texts:
-    """A list of strings as a dictionary: string `i` is `values[code[i]]`; code -1 stands for none. Shape `(n,)`."""
-
-    values: list[str]
-    code: Ints
-
-    @classmethod
-    def of(cls, texts: Sequence[str]) -> Texts:
-        """Codes in the order of first appearance.
-
-        >>> Texts.of(["b", "a", "b"])
-        Texts(values=['b', 'a'], code=array([0, 1, 0]))
-        """
-        values = list(dict.fromkeys(texts))
-        places = dict(zip(values, range(len(values)), strict=True))
-        return cls(values, np.fromiter(map(places.__getitem__, texts), np.int64, len(texts)))
-
-    def column(self, index: Ints | None = None) -> Coded:
-        """The strings (at `index`, if given) as a column of distinct values; none becomes the empty string.
-
-        >>> Texts(["a", "a"], np.array([1, NO_TEXT])).column()
-        Coded(values=['', 'a'], codes=array([1, 0]))
-        """
-        distinct = Texts.of(["", *self.values])  # parts put together may repeat a value, a dictionary may not
-        return Coded(distinct.values, distinct.code[(self.code if index is None else self.code[index]) - NO_TEXT])
-
-
-@dataclass(frozen=True, slots=True)
-class Values:
-    """JSON scalars by their own type: numbers (NaN where there is none) and texts (none where there is none).
-
-    Booleans are the texts "true" and "false"; a null is neither number nor text. Shape `(n,)`.
-    """
-
-    number: Floats
-    text: Texts
-
-    @classmethod
-    def of(cls, scalars: Sequence[Scalar]) -> Values:
-        """
-        >>> Values.of([1.5, "a", True, None])
-        Values(number=array([1.5, nan, nan, nan]), text=Texts(values=['a', 'true'], code=array([-1,  0,  1, -1])))
-        """
-        kind = np.frombuffer(bytes(map(_KINDS.__getitem__, map(type, scalars))), np.uint8)
-        is_number = kind == _NUMBER
-        number = np.full(len(kind), np.nan)
-        number[is_number] = np.fromiter(compress(scalars, is_number.tobytes()), np.float64)
-        is_text = kind >= _TEXT
-        texts = list(compress(scalars, is_text.tobytes()))
-        if np.any(kind == _BOOL):
-            texts = [class_name(value) for value in texts if value is not None]
-        found = Texts.of(texts)  # type: ignore[arg-type]  # only strings are left
-        code = np.full(len(kind), NO_TEXT, np.int64)
-        code[is_text] = found.code
-        return cls(number, Texts(found.values, code))
+from driftline_streams.ingest.values import NO_TEXT, Texts, Values
+from driftline_streams.kernel.histogram import Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,21 +30,84 @@ class Entries:
     key: Texts
     value: Values
 
-    @classmethod
-    def of(cls, objects: Sequence[Mapping[str, Scalar]]) -> Entries:
-        """
-        >>> entries = Entries.of([{"a": 1.0}, {}, {"a": "x", "b": None}])
-        >>> entries.row.tolist(), entries.ends.tolist(), entries.key.code.tolist()
-        ([0, 2, 2], [1, 1, 3], [0, 0, 1])
-        """
-        lengths = np.fromiter(map(len, objects), np.int64, len(objects))
-        return cls(
-            ends=np.cumsum(lengths).astype(np.uint64),
-            row=np.repeat(np.arange(len(objects)), lengths),
-            key=Texts.of(list(chain.from_iterable(objects))),
-            value=Values.of(list(chain.from_iterable(map(dict.values, objects)))),  # type: ignore[arg-type]
-        )
-
     def ends_of(self, chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint64]:
         """`ends` when only the `chosen` entries (shape `(entries,)`) are kept."""
         return np.cumsum(np.bincount(self.row[chosen], minlength=len(self.ends))).astype(np.uint64)
+
+
+def entries_of(objects: Sequence[Mapping[str, Scalar]]) -> Entries:
+    """The entries of `objects`, in the faster of two ways that give the same.
+
+    >>> entries = entries_of([{"a": 1.0}, {}, {"a": "x", "b": None}])
+    >>> entries.row.tolist(), entries.ends.tolist(), entries.key.code.tolist()
+    ([0, 2, 2], [1, 1, 3], [0, 0, 1])
+    """
+    shapes = Shapes.of(objects)
+    columns = sum(map(len, shapes.names))
+    return by_shape(objects, shapes) if columns * _ENTRIES_A_COLUMN <= shapes.lengths.sum() else one_by_one(objects)
+
+
+# A column costs about 15 µs beside its entries, and an entry 0.1 µs less than one by one.
+_ENTRIES_A_COLUMN = 150
+
+
+@dataclass(frozen=True, slots=True)
+class Shapes:
+    """The distinct sequences of keys among `n` objects, and for each object its shape and length, shape `(n,)`."""
+
+    names: list[tuple[str, ...]]
+    of_object: Ints
+    lengths: Ints
+
+    @classmethod
+    def of(cls, objects: Sequence[Mapping[str, Scalar]]) -> Shapes:
+        """Two objects with the same keys in another order have two shapes."""
+        names = list(map(tuple, objects))
+        places = {shape: place for place, shape in enumerate(dict.fromkeys(names))}
+        of_object = np.fromiter(map(places.__getitem__, names), np.int64, len(names))
+        lengths = np.fromiter(map(len, places), np.int64, len(places))
+        return cls(list(places), of_object, lengths[of_object])
+
+
+def one_by_one(objects: Sequence[Mapping[str, Scalar]]) -> Entries:
+    """The entries of objects of any shapes, at the same cost for each."""
+    lengths = np.fromiter(map(len, objects), np.int64, len(objects))
+    return Entries(
+        ends=np.cumsum(lengths).astype(np.uint64),
+        row=np.repeat(np.arange(len(objects)), lengths),
+        key=Texts.of(list(chain.from_iterable(objects))),
+        value=Values.of(_scalars(objects)),
+    )
+
+
+def by_shape(objects: Sequence[Mapping[str, Scalar]], shapes: Shapes) -> Entries:
+    """The entries of objects of few shapes, one column of values at a time."""
+    ends = np.cumsum(shapes.lengths)
+    total = int(shapes.lengths.sum())
+    number, code, key = np.full(total, np.nan), np.full(total, NO_TEXT), np.empty(total, np.int64)
+    keys = Texts.of([name for names in shapes.names for name in names])
+    key_codes = iter(keys.code.tolist())
+    texts: list[str] = []
+    for place, names in enumerate(shapes.names):
+        rows = np.flatnonzero(shapes.of_object == place)
+        scalars = _scalars([objects[row] for row in rows.tolist()])
+        begin = ends[rows] - len(names)
+        for column in range(len(names)):
+            values = Values.of(scalars[column :: len(names)])
+            number[begin + column] = values.number
+            key[begin + column] = next(key_codes)
+            if values.text.values:
+                code[begin + column] = np.where(values.text.code == NO_TEXT, NO_TEXT, values.text.code + len(texts))
+                texts += values.text.values
+    distinct = Texts.of(texts)
+    code = np.append(distinct.code, NO_TEXT)[code]  # code -1 is the last place
+    return Entries(
+        ends=ends.astype(np.uint64),
+        row=np.repeat(np.arange(len(objects)), shapes.lengths),
+        key=Texts(keys.values, key),
+        value=Values(number, Texts(distinct.values, code)),
+    )
+
+
+def _scalars(objects: Sequence[Mapping[str, Scalar]]) -> list[Scalar]:
+    return list(chain.from_iterable(map(dict.values, objects)))  # type: ignore[arg-type]  # msgspec makes dicts

@@ -13,9 +13,9 @@ from driftline_schemas.records import FeatureCell
 from driftline_streams.ingest.bounds import fold
 from driftline_streams.ingest.cells import Cells
 from driftline_streams.ingest.columns import Columns
-from driftline_streams.ingest.entries import NO_TEXT, Texts
 from driftline_streams.ingest.moments import Sums
 from driftline_streams.ingest.signals import Observations, Signal
+from driftline_streams.ingest.values import NO_TEXT, Texts
 from driftline_streams.kernel.effects import Coded, MapColumn, Rows
 from driftline_streams.kernel.histogram import Ints, bin_index, compact, tally
 from driftline_streams.kernel.limits import BIN_SEPARATOR, MAX_CATEGORIES, OTHER_CATEGORY

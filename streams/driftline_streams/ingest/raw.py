@@ -10,8 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from driftline_streams.ingest.columns import Columns
-from driftline_streams.ingest.entries import NO_TEXT, Entries, Texts
+from driftline_streams.ingest.entries import Entries, entries_of
 from driftline_streams.ingest.event import NO_CONTEXT, Event
+from driftline_streams.ingest.values import NO_TEXT, Texts
 from driftline_streams.kernel.effects import Coded, Column, MapColumn, Rows
 from driftline_streams.kernel.histogram import Ints
 
@@ -71,7 +72,7 @@ def _contexts(events: Sequence[Event]) -> Column:
 
 
 def _probabilities(events: Sequence[Event]) -> MapColumn:
-    entries = Entries.of([event.probabilities or {} for event in events])
+    entries = entries_of([event.probabilities or {} for event in events])
     return MapColumn(entries.ends, entries.key.column(), entries.value.number)
 
 

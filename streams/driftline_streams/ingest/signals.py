@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from driftline_streams.ingest.columns import Columns, Version
-from driftline_streams.ingest.entries import NO_TEXT, Texts
+from driftline_streams.ingest.values import NO_TEXT, Texts
 from driftline_streams.kernel.catalog import class_name
 from driftline_streams.kernel.histogram import Floats, Ints, compact
 from driftline_streams.kernel.limits import BIN_SEPARATOR, MAX_NAME_CHARS, MAX_SIGNALS

@@ -13,8 +13,8 @@ from driftline_schemas.records import Buckets, WindowCell
 from driftline_streams.ingest.bounds import fold
 from driftline_streams.ingest.cells import Cells, Slices
 from driftline_streams.ingest.columns import Columns
-from driftline_streams.ingest.entries import NO_TEXT, Texts
 from driftline_streams.ingest.moments import Sums
+from driftline_streams.ingest.values import NO_TEXT, Texts
 from driftline_streams.kernel.effects import Coded, MapColumn, Rows
 from driftline_streams.kernel.histogram import Ints, tally
 from driftline_streams.kernel.limits import MAX_CATEGORIES, OTHER_CATEGORY
