@@ -11,7 +11,6 @@ import asyncio
 import json
 import signal
 import time
-import zlib
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,12 +18,12 @@ from secrets import token_hex
 from typing import ParamSpec, TypeVar
 from uuid import uuid4
 
-from aiohttp import BasicAuth, hdrs, web
-from zstandard import ZstdError
+from aiohttp import hdrs, web
 
-from driftline_streams.embedded.bodies import COMPRESSORS, Compressor, Inflow
+from driftline_streams.embedded.bodies import COMPRESSORS, Compressor
 from driftline_streams.embedded.engine import Answer, Engine, Refused, Session
 from driftline_streams.embedded.ports import LOOPBACK
+from driftline_streams.embedded.request import PIECE_BYTES, admit, parts, settings
 from driftline_streams.embedded.statement import insert_with_data, query
 
 P = ParamSpec("P")
@@ -33,35 +32,7 @@ T = TypeVar("T")
 THREADS = 12  # statements that run at the same time; further ones wait
 HEAD_BYTES = 256 << 10  # an INSERT's statement ends within these, or it is none
 QUERY_BYTES = 64 << 20  # the longest statement that is not an INSERT
-PIECE_BYTES = 1 << 20  # a body goes to the engine in pieces of about this size
 ANSWER_BYTES = 16 << 20  # a longer answer is sent as it is made
-
-# What belongs to the protocol and is not a setting of the engine.
-PROTOCOL = frozenset(
-    {
-        "buffer_size",
-        "client_protocol_version",
-        "close_session",
-        "compress",
-        "database",
-        "decompress",
-        "default_format",
-        "enable_http_compression",
-        "http_headers_progress_interval_ms",
-        "password",
-        "query",
-        "query_id",
-        "quota_key",
-        "role",
-        "send_progress_in_http_headers",
-        "session_check",
-        "session_id",
-        "session_timeout",
-        "stacktrace",
-        "user",
-        "wait_end_of_query",
-    }
-)
 
 # https://github.com/ClickHouse/ClickHouse/blob/master/src/Server/HTTP/exceptionCodeToHTTPStatus.cpp, the codes met here
 STATUS = {
@@ -91,10 +62,11 @@ class Endpoint:
         began = time.perf_counter_ns()
         session: Session | None = None
         try:
-            _admit(request)
-            session = await self._run(self._engine.session)
-            parameters, body = await _parts(request)
-            await self._run(session.set, parameters.get("database", ""), _settings(request.method, parameters))
+            admit(request)
+            parameters, body = await parts(request)
+            session = await self._run(
+                self._engine.session, parameters.get("database", ""), settings(request.method, parameters)
+            )
             answer, form = await self._answer(session, parameters, body)
             answer.summary["elapsed_ns"] = time.perf_counter_ns() - began
             # ClickHouse writes the numbers as strings: some are beyond what JSON can carry.
@@ -169,69 +141,6 @@ class Endpoint:
     async def _run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """In a thread: the engine's calls block."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: function(*args, **kwargs))
-
-
-def _admit(request: web.Request) -> None:
-    """Refuse who cannot be meant: other users, and web pages that try the ports of this machine."""
-    user, password = request.query.get("user", ""), request.query.get("password", "")
-    user = request.headers.get("X-ClickHouse-User", user)
-    password = request.headers.get("X-ClickHouse-Key", password)
-    if hdrs.AUTHORIZATION in request.headers:
-        try:
-            basic = BasicAuth.decode(request.headers[hdrs.AUTHORIZATION], encoding="utf-8")
-        except ValueError:
-            raise Refused.by_us(516, "AUTHENTICATION_FAILED", "Only basic authentication is known here") from None
-        user, password = basic.login, basic.password
-    if user not in ("", "default") or password:
-        raise Refused.by_us(
-            516,
-            "AUTHENTICATION_FAILED",
-            f"{user}: the embedded ClickHouse knows one user, default, without a password; "
-            "unset DRIFTLINE_CLICKHOUSE_USERNAME and DRIFTLINE_CLICKHOUSE_PASSWORD",
-        )
-    if hdrs.ORIGIN in request.headers:
-        raise Refused.by_us(516, "AUTHENTICATION_FAILED", "A web page may not read this machine's ClickHouse")
-
-
-async def _parts(request: web.Request) -> tuple[dict[str, str], AsyncIterator[bytes]]:
-    """The parameters of the address and of a form, and the plain body."""
-    parameters = dict(request.query)
-    if request.content_type == "multipart/form-data":
-        for name, value in (await request.post()).items():
-            if not isinstance(value, str):
-                raise Refused.by_us(
-                    48, "NOT_IMPLEMENTED", "The embedded ClickHouse takes no external tables; pass an Array parameter"
-                )
-            parameters[name] = value
-        return parameters, _nothing()
-    return parameters, _pieces(request)
-
-
-async def _pieces(request: web.Request) -> AsyncIterator[bytes]:
-    """The body's plain bytes in pieces worth a call to the engine."""
-    try:
-        inflow = Inflow(request.headers.get(hdrs.CONTENT_ENCODING))
-        piece = bytearray()
-        async for chunk in request.content.iter_any():
-            piece += chunk
-            if len(piece) >= PIECE_BYTES:
-                yield inflow.feed(bytes(piece))
-                piece.clear()
-        yield inflow.feed(bytes(piece))
-        inflow.finish()
-    except (ValueError, RuntimeError, OSError, zlib.error, ZstdError) as error:
-        raise Refused.by_us(117, "INCORRECT_DATA", f"The body cannot be read: {error}") from None
-
-
-async def _nothing() -> AsyncIterator[bytes]:
-    return
-    yield b""
-
-
-def _settings(method: str, parameters: dict[str, str]) -> dict[str, str]:
-    settings = {k: v for k, v in parameters.items() if k not in PROTOCOL and not k.startswith("param_")}
-    # As a ClickHouse server does: a link that somebody follows must not change anything.
-    return settings if method == "POST" else {**settings, "readonly": "2"}
 
 
 def _compressor(request: web.Request, headers: dict[str, str], *, small: bool) -> Compressor | None:

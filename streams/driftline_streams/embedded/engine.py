@@ -10,7 +10,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import chdb
@@ -83,9 +82,15 @@ class Engine:
         """The engine's time zone, in which DateTime columns without one are shown."""
         return str(self._keep.query("SELECT timezone()", "TabSeparated").bytes().decode().strip())
 
-    def session(self) -> Session:
-        """A new session: nothing that another one set reaches it."""
-        return Session(_connect(self._directory))
+    def session(self, database: str, settings: Mapping[str, str]) -> Session:
+        """A new session in `database` (empty: the default one): nothing that another one set reaches it."""
+        session = Session(_connect(self._directory))
+        try:
+            session.set(database, settings)
+        except Refused:
+            session.close()
+            raise
+        return session
 
     def close(self) -> None:
         """Stop the engine: what was acknowledged is on disk already."""
@@ -102,14 +107,6 @@ class Session:
         self._connection = connection
         self._insert: Any = None
         self._rows: Any = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def set(self, database: str, settings: Mapping[str, str]) -> None:
         """Choose the database (empty: the default one) and the settings of what follows."""

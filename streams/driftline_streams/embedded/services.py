@@ -9,17 +9,15 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from threading import Lock
 from types import TracebackType
-from typing import IO, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from driftline_streams.embedded.clickhouse import server_name, start_clickhouse
+from driftline_streams.embedded.guard import Guard
 from driftline_streams.embedded.jars import DownloadProgress
 from driftline_streams.embedded.kafka import cluster_id, start_kafka
 from driftline_streams.embedded.ports import LOOPBACK
@@ -102,38 +100,6 @@ class Status:
     process: Process
     runs: bool
     answers: bool
-
-
-class Guard:
-    """A process that stops services when this one ends, however it ends; see `guard.py`."""
-
-    def __init__(self) -> None:
-        self._watcher = subprocess.Popen(
-            [sys.executable, "-m", "driftline_streams.embedded.guard"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-            text=True,
-        )
-        self._lock = Lock()
-
-    def watch(self, process: Process) -> None:
-        """Let `process` not outlive this one."""
-        with self._lock:
-            pipe = self._pipe()
-            pipe.write(f"{process.pid} {process.started_at}\n")
-            pipe.flush()
-
-    def close(self) -> None:
-        """End what it watches, and itself."""
-        self._pipe().close()
-        self._watcher.wait()
-
-    def _pipe(self) -> IO[str]:
-        if self._watcher.stdin is None:
-            raise Unavailable("the guard of the embedded services has no input")
-        return self._watcher.stdin
 
 
 def up(data_dir: Path, *, detach: bool, progress: DownloadProgress | None = None) -> Services:
