@@ -6,8 +6,6 @@ comes with `driftline[streams]`; publishing needs no more than the SDK does.
 """
 
 from driftline.replay.errors import ReplaySpecError
-
 from driftline.replay.publisher import Published, Publisher
-
 
 __all__ = ["Published", "Publisher", "ReplaySpecError"]

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import msgspec
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, Message, Producer
 
 from driftline.connection import producer_config, topic_prefix
 from driftline_schemas.records import Label, Prediction

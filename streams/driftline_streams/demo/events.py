@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from driftline_schemas.records import Label, Prediction
-from driftline_streams.demo.flights import CATEGORIES, NUMBERS
+from driftline_streams.demo.features import CATEGORIES, NUMBERS
 from driftline_streams.demo.scores import MODEL
 
 CHUNK = 10_000  # rows that are Python objects at a time

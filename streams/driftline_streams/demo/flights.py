@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from driftline_streams.demo.features import CATEGORIES, NUMBERS
 from driftline_streams.errors import UsageError
 
 Floats = npt.NDArray[np.float64]
@@ -30,19 +31,6 @@ TERRITORIES = {
     "STT": "America/St_Thomas",
 }
 
-CATEGORIES = ("carrier", "origin", "dest")
-NUMBERS = (
-    "sched_hour",  # of departure, local
-    "weekday",  # Monday is 0
-    "distance",  # miles
-    "plane_age",  # years
-    "seats",
-    "temp",  # °F
-    "wind_speed",  # mph
-    "visib",  # miles
-    "precip",  # inches in the hour
-    "pressure",  # mbar
-)
 WEATHER = ("temp", "wind_speed", "visib", "precip", "pressure")
 
 

@@ -16,7 +16,8 @@ from sklearn.metrics import precision_recall_curve
 from sklearn.model_selection import GroupKFold, cross_val_predict
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from driftline_streams.demo.flights import CATEGORIES, Flights, Floats
+from driftline_streams.demo.features import CATEGORIES
+from driftline_streams.demo.flights import Flights, Floats
 
 SEED = 2013
 FOLDS = 3

