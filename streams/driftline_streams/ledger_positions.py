@@ -1,0 +1,122 @@
+"""The Kafka side of the ledger: where each partition begins, how far it has been read, where it ends.
+
+In the walk: beside it. `sinks.ledger` compares these offsets with the rows in ClickHouse.
+
+They are read with aiokafka: confluent-kafka 2.16.1 reads beyond the end of commit metadata, in which the transport
+keeps the names of batches, and then fails on what it finds there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from driftline_schemas.topics import LABELS, PREDICTIONS
+from driftline_streams.errors import Unavailable
+from driftline_streams.settings import Settings
+from driftline_streams.sinks.clickhouse import ClickHouse
+from driftline_streams.sinks.ledger import Ledger, Position, check
+from driftline_streams.transport.credentials import credentials
+
+TIMEOUT_S = 15.0
+LOOKS = 3
+
+
+def positions(settings: Settings) -> dict[tuple[str, int], Position]:
+    """The positions of all partitions of predictions and labels, by full topic name and number.
+
+    A partition of which nothing was committed has been read up to its beginning. Topics that do not exist are left out.
+
+    Raises
+    ------
+    Unavailable
+        If the broker does not answer.
+    """
+    return asyncio.run(read_positions(settings))
+
+
+def take_account(settings: Settings, clickhouse: ClickHouse, *, join_within_s: float | None = None) -> Ledger:
+    """The ledger of the pipeline of these settings, running or at rest.
+
+    A discrepancy is believed when it is still there at the third look, with offsets read anew.
+
+    Raises
+    ------
+    Unavailable
+        If Kafka or ClickHouse does not answer.
+    UsageError
+        If the tables are missing.
+    """
+    options = {} if join_within_s is None else {"join_within_s": join_within_s}
+    for _ in range(LOOKS):
+        found = check(clickhouse, positions(settings), **options)
+        if found.holds:
+            break
+    return found
+
+
+async def read_positions(settings: Settings) -> dict[tuple[str, int], Position]:
+    """As `positions`, for callers that run an event loop."""
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            return await _read(settings)
+    except (KafkaError, TimeoutError) as error:
+        raise Unavailable(
+            f"Kafka at {settings.kafka_bootstrap} does not say its offsets within {TIMEOUT_S:.0f} s: is it up "
+            f"(`driftline up`)? {error}"
+        ) from None
+
+
+async def _read(settings: Settings) -> dict[tuple[str, int], Position]:
+    # It names the group to ask for its offsets, and does not become a member as long as it does not subscribe.
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=settings.kafka_bootstrap.split(","),
+        client_id=f"{settings.worker_id}-ledger",
+        group_id=settings.group,
+        enable_auto_commit=False,
+        **_security(settings),
+    )
+    await consumer.start()
+    try:
+        known = await consumer.topics()
+        names = [topic.full_name(settings.topic_prefix) for topic in (PREDICTIONS, LABELS)]
+        partitions = [
+            TopicPartition(name, number)
+            for name in names
+            if name in known
+            for number in sorted(consumer.partitions_for_topic(name) or ())
+        ]
+        if not partitions:
+            return {}
+        begins = await consumer.beginning_offsets(partitions)
+        # Committed before ends: what is committed in between must not lie beyond the end.
+        committed = {partition: await consumer.committed(partition) for partition in partitions}
+        ends = await consumer.end_offsets(partitions)
+    finally:
+        await consumer.stop()
+    return {
+        (partition.topic, partition.partition): Position(
+            begin=begins[partition],
+            # Retention may have deleted beyond what a group that rests has committed.
+            committed=max(begins[partition], committed[partition] or 0),
+            end=ends[partition],
+        )
+        for partition in partitions
+    }
+
+
+def _security(settings: Settings) -> dict[str, Any]:
+    given: Any = credentials(settings)
+    if given is None:
+        return {}
+    options = {"security_protocol": given.protocol.value, "ssl_context": given.context}
+    if settings.kafka_username:
+        options |= {
+            "sasl_mechanism": settings.kafka_sasl_mechanism,
+            "sasl_plain_username": settings.kafka_username,
+            "sasl_plain_password": settings.kafka_password.get_secret_value(),
+        }
+    return options

@@ -1,0 +1,136 @@
+"""The questions of the ledger, in SQL. `ledger.py` says what their answers mean."""
+
+from __future__ import annotations
+
+# Offsets of all rows of a topic, stored and rejected.
+_EVENTS = """
+SELECT partition, offset AS place, ingested_at AS at, 1 AS kept FROM {table} WHERE topic = {{topic:String}}
+UNION ALL
+SELECT partition, offset AS place, rejected_at AS at, 0 AS kept FROM rejected WHERE topic = {{topic:String}}
+"""
+
+_INSIDE = "partition = {partition:UInt32} AND place >= {begin:UInt64} AND place < {until:UInt64}"
+
+WINDOWS = """
+SELECT
+    (SELECT sum(n) FROM windows WHERE dim = '') AS counted,
+    (SELECT count() FROM predictions) AS stored
+"""
+
+# One row, named as the fields of `Labels`. A label is joined when an outcome carries it or a later one, and belongs to
+# a prediction within the times of `outcomes.truth.belongs`; of several with its id, the first in Kafka counts.
+LABELS = """
+WITH
+    counted AS
+    (
+        SELECT *
+        FROM labels
+        WHERE topic = {topic:String}
+            AND offset >= {begins:Map(UInt32, UInt64)}[partition] AND offset < {commits:Map(UInt32, UInt64)}[partition]
+    ),
+    unjoined AS
+    (
+        SELECT counted.model AS model, prediction_id, partition, offset, timestamp, ingested_at
+        FROM counted
+        LEFT JOIN
+        (
+            SELECT model, prediction_id, max(label_timestamp) AS joined FROM outcomes GROUP BY model, prediction_id
+        ) AS known ON known.model = counted.model AND known.prediction_id = counted.prediction_id
+        WHERE known.joined < counted.timestamp
+    ),
+    pairs AS
+    (
+        SELECT
+            unjoined.partition AS label_partition, unjoined.offset AS label_offset,
+            unjoined.ingested_at AS label_taken_at, served.ingested_at AS served_at, served.status AS status,
+            (served.topic, served.partition, served.offset) AS served_place,
+            if(horizons.stated_s = 0, {horizon_s:Int64}, horizons.stated_s) AS horizon_s,
+            status != '' AND served.timestamp >= unjoined.timestamp - toIntervalSecond(horizon_s)
+                AND served.timestamp <= unjoined.timestamp + toIntervalDay(1) AS belongs
+        FROM unjoined
+        LEFT JOIN
+        (
+            SELECT model, prediction_id, status, timestamp, topic, partition, offset, ingested_at
+            FROM predictions
+            WHERE (model, prediction_id) IN (SELECT model, prediction_id FROM unjoined)
+        ) AS served ON served.model = unjoined.model AND served.prediction_id = unjoined.prediction_id
+        LEFT JOIN
+        (
+            SELECT model, argMax(JSONExtractInt(record, 'label_horizon_s'), offset) AS stated_s
+            FROM models
+            WHERE kind = 'spec'
+            GROUP BY model
+        ) AS horizons ON horizons.model = unjoined.model
+    ),
+    fates AS
+    (
+        SELECT multiIf(
+            countIf(belongs) = 0 AND any(label_taken_at + toIntervalSecond(horizon_s)) < now64(3), 'orphaned',
+            countIf(belongs) = 0, 'waiting',
+            argMinIf(status, served_place, belongs) = 'error', 'unanswered',
+            greatest(any(label_taken_at), maxIf(served_at, belongs))
+                > now64(3) - toIntervalMillisecond({within_ms:Int64}), 'waiting',
+            'overdue') AS fate
+        FROM pairs
+        GROUP BY label_partition, label_offset
+    )
+SELECT
+    (SELECT count() FROM counted) AS stored,
+    stored - count() AS joined,
+    countIf(fate = 'unanswered') AS unanswered,
+    countIf(fate = 'waiting') AS waiting,
+    countIf(fate = 'orphaned') AS orphaned,
+    countIf(fate = 'overdue') AS overdue,
+    (
+        SELECT count()
+        FROM outcomes
+        LEFT ANTI JOIN labels
+            ON labels.model = outcomes.model AND labels.prediction_id = outcomes.prediction_id
+            AND labels.timestamp = outcomes.label_timestamp
+    ) AS unfounded
+FROM fates
+"""
+
+
+def offsets(table: str) -> str:
+    """Per partition of a topic of `table`: what is stored and rejected, within the bounds and beyond."""
+    return f"""
+    WITH
+        {{begins:Map(UInt32, UInt64)}}[partition] AS begin,
+        {{commits:Map(UInt32, UInt64)}}[partition] AS until,
+        place >= begin AND place < until AS inside
+    SELECT
+        partition,
+        countIf(inside AND kept) AS stored,
+        countIf(inside AND NOT kept) AS rejected,
+        groupBitmapIf(place, inside) AS different,
+        countIf(place >= until) AS ahead,
+        countIf(place >= {{ends:Map(UInt32, UInt64)}}[partition]
+            AND at < now64(3) - toIntervalMillisecond({{fresh_ms:Int64}})) AS beyond
+    FROM ({_EVENTS.format(table=table)}) AS events
+    GROUP BY partition
+    """  # noqa: S608 - the table is one of ours
+
+
+def doubled(table: str) -> str:
+    """The first offset of a partition that has more than one row."""
+    return f"""
+    SELECT place, countIf(kept) AS stored, countIf(NOT kept) AS rejected
+    FROM ({_EVENTS.format(table=table)}) AS events
+    WHERE {_INSIDE}
+    GROUP BY place
+    HAVING count() > 1
+    ORDER BY place
+    LIMIT 1
+    """  # noqa: S608 - the table is one of ours
+
+
+def missing(table: str) -> str:
+    """The first offset of a partition that has no row."""
+    return f"""
+    SELECT number AS place
+    FROM numbers({{begin:UInt64}}, {{until:UInt64}} - {{begin:UInt64}})
+    WHERE number NOT IN (SELECT place FROM ({_EVENTS.format(table=table)}) AS events WHERE {_INSIDE})
+    ORDER BY number
+    LIMIT 1
+    """  # noqa: S608 - the table is one of ours
