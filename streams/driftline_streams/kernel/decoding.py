@@ -1,8 +1,8 @@
 """From bytes to records: the good path at full speed, every bad event put aside with its reason.
 
-In the walk: `join` reads its batches with it, and every stage but `ingest` keeps with it what it had to refuse. An event
-that cannot be read is a value, not an error: it goes to the `rejected` topic and table with its place in Kafka and the
-first bytes of its body.
+In the walk: `join` reads its batches with it, and every stage but `ingest` keeps with it what it had to refuse. An
+event that cannot be read is a value, not an error: it goes to the `rejected` topic and table with its place in Kafka
+and the first bytes of its body.
 """
 
 from __future__ import annotations

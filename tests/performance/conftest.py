@@ -1,0 +1,72 @@
+"""A migrated database and outcomes to fill it with."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import numpy as np
+import pytest_asyncio
+
+from driftline_streams.kernel.effects import Coded, Column, MapColumn, Rows
+from driftline_streams.sinks.clickhouse import ClickHouse
+from driftline_streams.sinks.migrations import migrate
+
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+START_MS = 1_735_689_600_000  # 2025-01-01, a Wednesday
+
+
+def outcomes(n: int, **columns: Any) -> Rows:
+    """`n` outcomes of version 1 of model m, its champion: columns by name, arrays or one value for all."""
+    texts = {"model": "m", "version": "1", "role": "champion", "prediction": "", "label": "", "request_id": ""}
+    numbers = {
+        "timestamp": START_MS,
+        "label_timestamp": START_MS + HOUR_MS,
+        "prediction_value": np.nan,
+        "label_value": np.nan,
+        "predicted_positive": np.nan,
+        "positive": np.nan,
+        "score": np.nan,
+        "weight": 1.0,
+    }
+    full: dict[str, Column] = {
+        "prediction_id": columns.pop("prediction_id", [f"p{i}" for i in range(n)]),
+        "segment": MapColumn(np.zeros(n, np.uint64), [], []),
+    }
+    for name, usual in texts.items():
+        given = columns.pop(name, usual)
+        full[name] = Coded.constant(given, n) if isinstance(given, str) else list(given)
+    for name, number in numbers.items():
+        kind = np.int64 if name.endswith("timestamp") else np.float64
+        full[name] = np.broadcast_to(np.asarray(columns.pop(name, number), kind), n).copy()
+    assert not columns, columns
+    return Rows("outcomes", n, full)
+
+
+def served(*cells: tuple[int, int, int], model: str = "m", version: str = "1", dim: str = "") -> Rows:
+    """Hourly windows: (start in ms, events, errors)."""
+    n = len(cells)
+    return Rows(
+        "windows",
+        n,
+        {
+            "model": Coded.constant(model, n),
+            "version": Coded.constant(version, n),
+            "window": np.array([start // 1000 for start, _, _ in cells], np.uint32),
+            "width_s": np.full(n, 3600, np.uint32),
+            "dim": Coded.constant(dim, n),
+            "value": Coded.constant("x" if dim else "", n),
+            "n": np.array([events for _, events, _ in cells], np.uint64),
+            "errors": np.array([errors for _, _, errors in cells], np.uint64),
+        },
+    )
+
+
+@pytest_asyncio.fixture
+async def database(settings: Any) -> AsyncIterator[ClickHouse]:
+    """An empty, migrated database."""
+    connection = ClickHouse(settings())
+    migrate(connection)
+    yield connection
+    connection.close()

@@ -1,0 +1,278 @@
+"""The performance views agree with scikit-learn and numpy, are NULL where undefined, and say how sure they are."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pytest
+from scipy import stats
+from sklearn import metrics
+
+from driftline_schemas.spec import ModelSpec
+from driftline_streams.kernel.effects import Rows
+from driftline_streams.performance.intervals import wilson
+from driftline_streams.sinks.clickhouse import ClickHouse
+
+from .conftest import DAY_MS, HOUR_MS, START_MS, outcomes, served
+
+_names = itertools.count()
+Floats = npt.NDArray[np.float64]
+
+
+async def put(database: ClickHouse, *rows: Rows) -> None:
+    await database.insert(rows, f"test {next(_names)}")
+
+
+async def the_only(database: ClickHouse, sql: str) -> dict[str, Any]:
+    (row,) = await database.query(sql)
+    return row
+
+
+def day_of(ms: int) -> dt.date:
+    return dt.datetime.fromtimestamp(ms / 1000, dt.UTC).date()
+
+
+@pytest.mark.parametrize("digits", [1, 16], ids=["many ties", "no ties"])
+async def test_a_day_agrees_with_scikit_learn(database: ClickHouse, digits: int) -> None:
+    rng = np.random.default_rng(digits)
+    n, days = 6000, 3
+    truth = (rng.random(n) < 0.3).astype(float)
+    score = np.round(np.clip(rng.normal(0.3 + 0.3 * truth, 0.25), 0, 1), digits)  # with exact zeros and ones
+    predicted = (score > 0.4).astype(float)
+    time_ms = START_MS + rng.integers(0, days * DAY_MS, n)
+    rows = outcomes(n, timestamp=time_ms, positive=truth, predicted_positive=predicted, score=score)
+    await put(database, rows)
+    for found in await database.query("SELECT * FROM performance_daily ORDER BY day"):
+        day = (time_ms - START_MS) // DAY_MS == (found["day"] - day_of(START_MS)).days
+        y, p, s = truth[day], predicted[day], score[day]
+        tn, fp, fn, tp = metrics.confusion_matrix(y, p).ravel()
+        assert (found["tn"], found["fp"], found["fn"], found["tp"]) == (tn, fp, fn, tp)
+        clipped = np.clip(s, 1e-15, 1 - 1e-15)
+        expected = {
+            "accuracy": metrics.accuracy_score(y, p),
+            "precision": metrics.precision_score(y, p),
+            "recall": metrics.recall_score(y, p),
+            "f1": metrics.f1_score(y, p),
+            "specificity": metrics.recall_score(1 - y, 1 - p),
+            "roc_auc": metrics.roc_auc_score(y, s),
+            "brier": metrics.brier_score_loss(y, s),
+            "log_loss": -np.mean(np.where(y == 1, np.log(clipped), np.log(1 - clipped))),
+        }
+        assert {name: found[name] for name in expected} == pytest.approx(expected, abs=1e-9)
+        interval = stats.binomtest(int((y == p).sum()), len(y)).proportion_ci(method="wilson")
+        assert (found["accuracy_low"], found["accuracy_high"]) == pytest.approx(
+            (interval.low, interval.high), abs=1e-12
+        )
+        assert found["labelled"] == found["scored"] == day.sum()
+        assert found["mae"] is found["rmse"] is None
+
+
+async def test_a_month_is_computed_from_its_rows_not_from_its_days(database: ClickHouse) -> None:
+    rng = np.random.default_rng(5)
+    n = 3000
+    truth = (rng.random(n) < 0.3).astype(float)
+    score = np.round(np.clip(rng.normal(0.3 + 0.3 * truth, 0.25), 0, 1), 2)
+    time_ms = START_MS + rng.integers(0, 59 * DAY_MS, n)
+    await put(database, outcomes(n, timestamp=time_ms, positive=truth, predicted_positive=score > 0.5, score=score))
+    january, february = await database.query("SELECT * FROM performance_monthly ORDER BY month")
+    first = time_ms < START_MS + 31 * DAY_MS
+    assert (january["month"], february["month"]) == (dt.date(2025, 1, 1), dt.date(2025, 2, 1))
+    assert january["roc_auc"] == pytest.approx(metrics.roc_auc_score(truth[first], score[first]), abs=1e-9)
+    assert february["f1"] == pytest.approx(metrics.f1_score(truth[~first], score[~first] > 0.5), abs=1e-9)
+
+
+async def test_a_day_of_one_class_has_no_area_under_the_curve(database: ClickHouse) -> None:
+    await put(database, outcomes(3, positive=0, predicted_positive=[0, 0, 1], score=[0.1, 0.2, 0.7]))
+    found = await the_only(database, "SELECT * FROM performance_daily")
+    assert (found["roc_auc"], found["recall"], found["precision"], found["f1"]) == (None, None, 0, 0)
+    assert found["specificity"] == pytest.approx(2 / 3)
+    assert found["brier"] == pytest.approx((0.01 + 0.04 + 0.49) / 3)
+
+
+async def test_without_scores_only_what_needs_them_is_missing(database: ClickHouse) -> None:
+    await put(database, outcomes(4, positive=[0, 0, 1, 1], predicted_positive=[0, 1, 1, 1]))
+    found = await the_only(database, "SELECT * FROM performance_daily")
+    assert [found[name] for name in ("roc_auc", "brier", "log_loss")] == [None] * 3
+    assert (found["accuracy"], found["f1"], found["scored"]) == (0.75, pytest.approx(0.8), 0)
+
+
+async def test_certain_and_wrong_is_costly_and_finite(database: ClickHouse) -> None:
+    await put(database, outcomes(1, positive=1, predicted_positive=0, score=0.0))
+    found = await the_only(database, "SELECT log_loss FROM performance_daily")
+    assert found["log_loss"] == pytest.approx(-np.log(1e-15), abs=1e-9)
+
+
+async def test_classes_are_right_when_they_are_equal(database: ClickHouse) -> None:
+    await put(database, outcomes(4, prediction=["cat", "dog", "cow", "cat"], label=["cat", "cat", "cow", "cat"]))
+    found = await the_only(database, "SELECT * FROM performance_daily")
+    assert found["accuracy"] == 0.75
+    assert [found[name] for name in ("tp", "precision", "recall", "f1", "specificity", "mae")] == [None] * 6
+
+
+async def test_a_regression_agrees_with_numpy(database: ClickHouse) -> None:
+    rng = np.random.default_rng(2)
+    truth, predicted = rng.normal(100, 20, (2, 500))
+    predicted[:3] = np.nan  # answers that were no numbers
+    await put(database, outcomes(500, label_value=truth, prediction_value=predicted))
+    found = await the_only(database, "SELECT * FROM performance_daily")
+    residual = (predicted - truth)[3:]
+    assert found["mae"] == pytest.approx(np.abs(residual).mean(), abs=1e-9)
+    assert found["rmse"] == pytest.approx(np.sqrt((residual**2).mean()), abs=1e-9)
+    assert (found["accuracy"], found["labelled"], found["measured"]) == (None, 500, 497)
+
+
+async def test_corrections_and_repeats_count_once_with_the_latest_label(database: ClickHouse) -> None:
+    def labelled(positive: float, after_h: int) -> Rows:
+        at_ms = START_MS + after_h * HOUR_MS
+        return outcomes(1, positive=positive, predicted_positive=1, label_timestamp=at_ms, prediction_id=["a"])
+
+    await put(database, labelled(1, 5))
+    await put(database, labelled(0, 3))  # an older truth that came late
+    await put(database, labelled(1, 5))  # a repeat
+    found = await the_only(database, "SELECT * FROM performance_daily")
+    assert (found["labelled"], found["tp"], found["fp"]) == (1, 1, 0)
+    await put(database, labelled(0, 9))
+    found = await the_only(database, "SELECT * FROM performance_daily")
+    assert (found["labelled"], found["tp"], found["fp"]) == (1, 0, 1)
+
+
+async def test_coverage_is_labels_over_answers_on_every_day(database: ClickHouse) -> None:
+    await put(database, served((START_MS, 30, 10), (START_MS + 5 * HOUR_MS, 20, 0), (START_MS + DAY_MS, 7, 0)))
+    await put(database, served((START_MS, 30, 10), dim="carrier"), served((START_MS, 99, 0), version="2"))
+    await put(database, outcomes(10, positive=1, predicted_positive=1))
+    rows = await database.query("SELECT * FROM label_coverage ORDER BY version, day")
+    assert [(row["version"], row["predictions"], row["labelled"], row["coverage"]) for row in rows] == [
+        ("1", 40, 10, 0.25),
+        ("1", 7, 0, 0),
+        ("2", 99, 0, 0),
+    ]
+    found = await the_only(database, "SELECT n, expected, labelled, coverage FROM performance_daily")
+    assert found == {"n": 50, "expected": 40, "labelled": 10, "coverage": 0.25}
+
+
+async def test_coverage_of_two_roles_of_one_version_is_that_of_the_version(database: ClickHouse) -> None:
+    await put(database, served((START_MS, 10, 0)))
+    await put(database, outcomes(4, positive=1, predicted_positive=1, role=["champion"] * 3 + ["shadow"]))
+    rows = await database.query("SELECT role, labelled, coverage FROM performance_daily ORDER BY role")
+    assert [tuple(row.values()) for row in rows] == [("champion", 3, 0.4), ("shadow", 1, 0.4)]
+
+
+async def described(database: ClickHouse, spec: ModelSpec, offset: int = 0) -> None:
+    record = msgspec.json.encode(spec).decode()
+    columns = {"model": [spec.model], "version": [""], "kind": ["spec"], "record": [record]}
+    await put(database, Rows("models", 1, columns | {"offset": np.array([offset], np.uint64)}))
+
+
+@pytest.mark.parametrize(
+    ("horizon_days", "newest_day", "state"),
+    [(None, 30, "provisional"), (None, 31, "final"), (3, 3, "provisional"), (3, 4, "final")],
+)
+async def test_a_day_is_final_when_the_horizon_has_passed_in_the_models_own_time(
+    database: ClickHouse, horizon_days: int | None, newest_day: int, state: str
+) -> None:
+    if horizon_days is not None:
+        await described(database, ModelSpec(model="m", label_horizon_s=86_400), 0)
+        await described(database, ModelSpec(model="m", label_horizon_s=horizon_days * 86_400), 1)
+    await put(database, served((START_MS, 10, 0), (START_MS + newest_day * DAY_MS, 1, 0)))
+    await put(database, outcomes(4, positive=1, predicted_positive=1))
+    assert await the_only(database, "SELECT state FROM performance_daily") == {"state": state}
+
+
+async def test_a_day_is_final_when_it_is_over_and_all_labels_have_come(database: ClickHouse) -> None:
+    await put(database, served((START_MS, 4, 0)), outcomes(4, positive=1, predicted_positive=1))
+    assert await the_only(database, "SELECT state FROM performance_daily") == {"state": "provisional"}
+    await put(database, served((START_MS + DAY_MS, 1, 0)))
+    assert await the_only(database, "SELECT state FROM performance_daily") == {"state": "final"}
+
+
+@pytest.mark.parametrize(("days_ago", "state"), [(29, "provisional"), (31, "final")])
+async def test_days_of_a_retired_model_are_final_when_no_label_came_for_a_horizon(
+    database: ClickHouse, days_ago: int, state: str
+) -> None:
+    await put(database, served((START_MS, 10, 0)), outcomes(4, positive=1, predicted_positive=1))
+    ingested_ms = int(dt.datetime.now(dt.UTC).timestamp() * 1000) - days_ago * DAY_MS
+    times = {"timestamp": np.array([START_MS], np.int64), "ingested_at": np.array([ingested_ms], np.int64)}
+    await put(database, Rows("labels", 1, {"model": ["m"], "prediction_id": ["a"], **times}))
+    assert await the_only(database, "SELECT state FROM performance_daily") == {"state": state}
+
+
+async def test_delays_agree_with_numpy(database: ClickHouse) -> None:
+    rng = np.random.default_rng(3)
+    delay_h = np.round(rng.exponential(30, 2000), 3)
+    time_ms = START_MS + rng.integers(0, 31 * DAY_MS, 2000)
+    await put(
+        database, outcomes(2000, timestamp=time_ms, label_timestamp=time_ms + (delay_h * HOUR_MS).astype(np.int64))
+    )
+    found = await the_only(database, "SELECT * FROM label_delay")
+    quantiles = np.quantile(delay_h, [0.5, 0.9, 0.99])
+    assert [found["p50_h"], found["p90_h"], found["p99_h"]] == pytest.approx(quantiles, abs=1e-6)
+    for hours, name in ((1, "share_1h"), (6, "share_6h"), (24, "share_1d"), (168, "share_7d")):
+        assert found[name] == pytest.approx((delay_h <= hours).mean(), abs=1e-3)
+
+
+async def test_champion_and_challenger_are_compared_on_the_same_requests(database: ClickHouse) -> None:
+    rng = np.random.default_rng(4)
+    n = 400
+    truth, one, other = (rng.random((3, n)) < 0.5).astype(float)
+    other = np.where(rng.random(n) < 0.7, truth, other)
+    requests = [f"r{i}" for i in range(n)]
+    await put(
+        database,
+        outcomes(n, positive=truth, predicted_positive=one, request_id=requests),
+        outcomes(
+            n - 50,
+            positive=truth[50:],
+            predicted_positive=other[50:],
+            request_id=requests[50:],
+            version="2",
+            role="challenger",
+            prediction_id=[f"c{i}" for i in range(n - 50)],
+        ),
+        outcomes(9, positive=1, predicted_positive=1, prediction_id=[f"x{i}" for i in range(9)]),  # of no request
+    )
+    found = await the_only(database, "SELECT * FROM champion_challenger")
+    a, b = (one == truth)[50:], (other == truth)[50:]
+    assert (found["champion"], found["challenger"], found["role"], found["n"]) == ("1", "2", "challenger", n - 50)
+    assert found["champion_accuracy"] == pytest.approx(a.mean())
+    assert found["difference"] == pytest.approx(b.mean() - a.mean())
+    cells = ("both_right", "only_champion_right", "only_challenger_right", "both_wrong")
+    assert [found[cell] for cell in cells] == [(a & b).sum(), (a & ~b).sum(), (~a & b).sum(), (~a & ~b).sum()]
+    assert found["difference_low"] < found["difference"] < found["difference_high"]
+    first, second = (high - low for low, high in (wilson(x.sum(), len(x)) for x in (a, b)))
+    assert found["difference_high"] - found["difference_low"] < 1.02 * np.hypot(first, second)
+    assert found["champion_mae"] is None
+
+
+async def test_the_interval_of_the_difference_holds_the_truth_19_times_in_20(database: ClickHouse) -> None:
+    rng = np.random.default_rng(6)
+    days, n = 200, 60
+    truth = np.ones(days * n)
+    one, other = rng.random((2, days * n)) < [[0.8], [0.9]]
+    time_ms = START_MS + np.repeat(np.arange(days), n) * DAY_MS
+    requests = [f"r{i}" for i in range(days * n)]
+    common = {"timestamp": time_ms, "positive": truth, "request_id": requests}
+    await put(
+        database,
+        outcomes(days * n, **common, predicted_positive=one),
+        outcomes(
+            days * n,
+            **common,
+            predicted_positive=other,
+            version="2",
+            role="shadow",
+            prediction_id=[f"c{i}" for i in range(days * n)],
+        ),
+    )
+    rows = await database.query("SELECT difference_low AS low, difference_high AS high FROM champion_challenger")
+    assert len(rows) == days
+    assert 0.91 <= np.mean([row["low"] <= 0.1 <= row["high"] for row in rows]) <= 0.99
+
+
+async def test_views_of_an_empty_database_are_empty(database: ClickHouse) -> None:
+    for view in ("performance_daily", "performance_monthly", "label_coverage", "label_delay", "champion_challenger"):
+        assert await database.query(f"SELECT * FROM {view}") == []  # noqa: S608

@@ -1,0 +1,79 @@
+"""The watch publishes each broken limit once, from the rows that stand in ClickHouse."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import pytest
+
+from driftline_schemas.records import Detection
+from driftline_schemas.spec import ModelSpec, PerformanceRules
+from driftline_streams.kernel.catalog import Catalog
+from driftline_streams.performance.watch import Watch, WatchResult, watch
+from driftline_streams.sinks.clickhouse import ClickHouse
+
+from .conftest import DAY_MS, START_MS, outcomes, served
+
+NOW_MS = START_MS + 400 * DAY_MS
+
+
+@pytest.fixture
+def catalog() -> Catalog:
+    known = Catalog()
+    known.update(ModelSpec(model="m", performance=PerformanceRules(accuracy=0.8)))
+    known.update(ModelSpec(model="unlimited"))
+    return known
+
+
+async def fill(database: ClickHouse, day: int, right: float, n: int = 100) -> None:
+    at_ms = START_MS + day * DAY_MS
+    correct = np.arange(n) < right * n
+    rows = outcomes(
+        n, timestamp=at_ms, positive=1, predicted_positive=correct, prediction_id=[f"{day}:{i}" for i in range(n)]
+    )
+    await database.insert([rows, served((at_ms, n, 0))], f"day {day}")
+
+
+async def done(database: ClickHouse, result: WatchResult) -> list[Detection]:
+    await database.insert(result.effects.rows, result.name)
+    return [msgspec.json.decode(message.value or b"", type=Detection) for message in result.effects.messages]
+
+
+async def test_a_bad_day_is_found_once(database: ClickHouse, catalog: Catalog) -> None:
+    for day, right in enumerate((0.95, 0.5, 0.9, 0.78)):
+        await fill(database, day, right)
+    one, other = Watch(catalog, "t", database.query), Watch(catalog, "t", database.query)
+    (found,) = await done(database, await one(NOW_MS))
+    assert (found.signal, found.start_ms, found.statistic) == ("accuracy", START_MS + DAY_MS, 0.5)
+    assert await done(database, await one(NOW_MS)) == []
+    assert await done(database, await other(NOW_MS)) == []  # another worker, or this one after a restart
+    (row,) = await database.query("SELECT * FROM detections FINAL")
+    assert (row["id"], row["kind"], row["p_value"], row["detail"]) == (found.id, "performance", None, found.detail)
+
+
+async def test_two_workers_at_the_same_time_publish_the_same(database: ClickHouse, catalog: Catalog) -> None:
+    await fill(database, 0, 0.5)
+    one = await Watch(catalog, "t", database.query)(NOW_MS)
+    other = await Watch(catalog, "t", database.query)(NOW_MS)
+    assert one.name == other.name
+    assert await done(database, one) == await done(database, other)
+    assert len(await database.query("SELECT id FROM detections")) == 1
+
+
+async def test_days_are_judged_as_they_come_and_new_limits_from_the_beginning(
+    database: ClickHouse, catalog: Catalog
+) -> None:
+    round_ = Watch(catalog, "t", database.query)
+    await fill(database, 0, 0.9)
+    assert await done(database, await round_(NOW_MS)) == []
+    await fill(database, 1, 0.5)
+    await fill(database, 2, 1)
+    assert [found.start_ms for found in await done(database, await round_(NOW_MS))] == [START_MS + DAY_MS]
+    catalog.update(ModelSpec(model="m", performance=PerformanceRules(accuracy=0.99)))
+    assert [found.start_ms for found in await done(database, await round_(NOW_MS))] == [START_MS]
+
+
+async def test_without_outcomes_nothing_happens(database: ClickHouse, catalog: Catalog) -> None:
+    result = await Watch(catalog, "t", database.query)(NOW_MS)
+    assert (result.name, result.effects.rows, result.effects.messages) == ("", (), ())
+    assert (await watch(database.query, catalog, "t", NOW_MS)).messages == ()
