@@ -35,10 +35,10 @@ from driftline_streams.embedded.commands import start_display
 from driftline_streams.embedded.ports import LOOPBACK, free_ports, is_free
 from driftline_streams.embedded.services import Services
 from driftline_streams.errors import Unavailable, UsageError
-from driftline_streams.ledger_positions import positions
+from driftline_streams.ledger_positions import take_account
 from driftline_streams.settings import Settings
 from driftline_streams.sinks.clickhouse import ClickHouse
-from driftline_streams.sinks.ledger import check
+from driftline_streams.sinks.ledger import Ledger
 from driftline_streams.sinks.migrations import migrate
 from driftline_streams.transport import topics
 
@@ -101,11 +101,11 @@ def _walk(settings: Settings, running: Services, answers: Scoring, *, wishes: Wi
         _wait_for_models(clickhouse, worker, 1 + len(scored.references))
         begun_at = time.monotonic()
         published, settled = _replay(clickhouse, scored, worker, speed=wishes.speed, show=show)
-        ledger = check(clickhouse, positions(settings), join_within_s=0)
+        ledger = take_account(settings, clickhouse, join_within_s=0)
         found = summary.summarise(
             clickhouse,
             ledger,
-            settled.missing or _undelivered(published),
+            settled.missing or _lost(published, ledger),
             summary.Measured(
                 replay_s=settled.stored_at - begun_at,
                 publish_s=published.seconds,
@@ -205,10 +205,12 @@ def _wait_for_models(clickhouse: ClickHouse, worker: Worker, n: int) -> None:
         time.sleep(0.1)
 
 
-def _undelivered(published: Published) -> str:
-    if not published.failed:
-        return ""
-    return f"Kafka did not take {published.failed} events: {published.first_failure}"
+def _lost(published: Published, ledger: Ledger) -> str:
+    """What the ledger cannot know: whether Kafka holds all that was published."""
+    if published.failed:
+        return f"Kafka did not take {published.failed} events: {published.first_failure}"
+    read = sum(line.read for line in ledger.lines)
+    return "" if read == published.delivered else f"{published.delivered} events were published, {read} read"
 
 
 def _print(found: summary.Summary, as_json: bool, show: Console) -> None:
@@ -217,7 +219,8 @@ def _print(found: summary.Summary, as_json: bool, show: Console) -> None:
         sys.stdout.flush()
     else:
         Console(highlight=False).print(summary.table(found))
-    show.print(f"ask more: driftline sql --data-dir {found.data_dir} 'FROM performance_monthly'")
+    question = "SELECT * FROM performance_monthly"
+    show.print(f"ask more: driftline sql --data-dir {found.data_dir} '{question}'", soft_wrap=True)
 
 
 def _serve(settings: Settings, show: Console) -> None:
