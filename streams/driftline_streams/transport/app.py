@@ -98,6 +98,10 @@ class BatchApp(faust.App):
         self.failed = True
         await self.crash(error)
 
+    async def wait_until_crashed(self) -> None:
+        """Return when the app failed: in a handler, in reading, or in a part of Faust."""
+        await self._crashed.wait()
+
     async def settle_tables(self) -> None:
         """Wait until the brokers have every change of the tables; raises what they answered if they refused one."""
         for table in self._lasting:
