@@ -17,9 +17,9 @@ import typer
 
 from driftline_streams.embedded import commands, services
 from driftline_streams.embedded.ports import answers
-from driftline_streams.embedded.processes import Process
+from driftline_streams.embedded.processes import Process, hold
 from driftline_streams.embedded.services import Services
-from driftline_streams.errors import UsageError
+from driftline_streams.errors import Unavailable, UsageError
 from driftline_streams.settings import SERVICES_FILE, Settings
 
 START_AND_WAIT = """
@@ -108,6 +108,23 @@ def test_services_end_with_a_starter_that_is_killed(tmp_path: Path, eventually: 
     process.send_signal(signal.SIGKILL)
     process.wait(10)
     eventually(lambda: not any(each.alive() for each in started), within_s=30)
+
+
+def test_nothing_is_left_of_a_start_that_is_killed(tmp_path: Path, eventually: Callable[..., Any]) -> None:
+    process = subprocess.Popen([sys.executable, "-c", START_AND_WAIT, str(tmp_path), "detach"])
+    eventually((tmp_path / "clickhouse" / "listening.json").exists, within_s=30)  # Kafka takes a second longer
+    process.kill()
+    process.wait(10)
+
+    def nobody_works_on_them() -> bool:
+        try:
+            with hold(tmp_path / "clickhouse"), hold(tmp_path / "kafka"):
+                return True
+        except Unavailable:
+            return False
+
+    assert not (tmp_path / SERVICES_FILE).exists()
+    assert eventually(nobody_works_on_them, within_s=30)
 
 
 def test_down_stops_nobody_who_merely_has_the_number_of_a_dead_service(tmp_path: Path) -> None:

@@ -126,13 +126,12 @@ def up(data_dir: Path, *, detach: bool, progress: DownloadProgress | None = None
     data_dir.mkdir(parents=True, exist_ok=True)
     with _locked(data_dir):
         before = {status.name: status for status in status(data_dir)}
-        guard = None if detach else Guard()
+        guard = Guard()  # while they start, also over those that shall outlive us: nobody else knows of them yet
         born: list[Process] = []
 
         def started(process: Process) -> None:
             born.append(process)
-            if guard is not None:
-                guard.watch(process)
+            guard.watch(process)
 
         starts: dict[Name, Callable[[], Listening]] = {
             "kafka": lambda: start_kafka(data_dir / "kafka", started=started, progress=progress),
@@ -146,12 +145,11 @@ def up(data_dir: Path, *, detach: bool, progress: DownloadProgress | None = None
         except BaseException:  # Ctrl-C, too, leaves nothing behind
             for process in born:
                 process.stop()
-            if guard is not None:
-                guard.close()
+            guard.close()
             raise
-    if not born and guard is not None:
-        guard.close()
-        guard = None
+        ours = bool(born) and not detach
+        if not ours:
+            guard.dismiss()
     services: dict[Name, Service] = {}
 
     def again(name: Name) -> Listening:
@@ -162,7 +160,7 @@ def up(data_dir: Path, *, detach: bool, progress: DownloadProgress | None = None
 
     services["kafka"] = Service(running["kafka"], lambda: again("kafka"))
     services["clickhouse"] = Service(running["clickhouse"], lambda: again("clickhouse"))
-    return Services(data_dir, services["kafka"], services["clickhouse"], already_ran=not born, guard=guard)
+    return Services(data_dir, services["kafka"], services["clickhouse"], not born, guard if ours else None)
 
 
 def down(data_dir: Path) -> list[Name]:
