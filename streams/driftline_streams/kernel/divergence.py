@@ -127,7 +127,7 @@ def significant(p_values: Sequence[float], alpha: float) -> list[bool]:
 
 
 def _kolmogorov_tail(x: float) -> float:
-    if x <= 0:
+    if x < 0.04:  # 1 to the last digit
         return 1.0
     if x < 1.18:  # the other series: this one needs many terms near zero
         y = math.exp(-(math.pi**2) / (8 * x * x))
@@ -137,7 +137,7 @@ def _kolmogorov_tail(x: float) -> float:
 
 def _upper_gamma(a: float, x: float) -> float:
     """The regularised upper incomplete gamma function Q(a, x), a > 0, x > 0, to about 1e-12."""
-    scale = math.exp(min(0.0, a * math.log(x) - x - math.lgamma(a)))
+    scale = math.exp(a * math.log(x) - x - math.lgamma(a))
     if x < a + 1:  # series for P = 1 - Q
         term = total = 1 / a
         k = a

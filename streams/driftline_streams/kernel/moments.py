@@ -11,12 +11,13 @@ import numpy as np
 
 from driftline_schemas.records import Moments
 from driftline_streams.kernel.histogram import Floats
+from driftline_streams.kernel.limits import MAX_MAGNITUDE
 
 EMPTY = Moments(0, 0, 0.0, 0.0, 0.0, 0.0)
 
 
 def of_values(values: Floats) -> Moments:
-    """The moments of `values` (any shape and unit); what is not finite counts as null.
+    """The moments of `values` (any shape and unit, at most `MAX_MAGNITUDE`); what is not finite counts as null.
 
     >>> of_values(np.array([1.0, 3.0, np.nan]))
     Moments(n=2, nulls=1, sum=4.0, sum_squares=10.0, min=1.0, max=3.0)
@@ -25,8 +26,8 @@ def of_values(values: Floats) -> Moments:
     nulls = int(values.size - finite.size)
     if not finite.size:
         return Moments(0, nulls, 0.0, 0.0, 0.0, 0.0)
-    with np.errstate(over="ignore"):  # squares beyond 1e308 make the deviation infinite, which `deviation` refuses
-        squares = float(np.square(finite).sum())
+    finite = finite.clip(-MAX_MAGNITUDE, MAX_MAGNITUDE)
+    squares = float(np.square(finite).sum())
     return Moments(int(finite.size), nulls, float(finite.sum()), squares, float(finite.min()), float(finite.max()))
 
 
@@ -67,6 +68,6 @@ def deviation(moments: Moments) -> float:
         return math.nan
     level = moments.sum / moments.n
     spread = moments.sum_squares - moments.sum * level
-    if not spread > 1e-14 * moments.sum_squares:  # rounding noise of the subtraction; also NaN
-        return 0.0 if math.isfinite(spread) else math.nan
+    if spread <= 1e-14 * moments.sum_squares:  # rounding noise of the subtraction
+        return 0.0
     return math.sqrt(spread / (moments.n - 1))

@@ -1,0 +1,165 @@
+"""What notify promises: each cause once, to its owner, as urgent as the rules say, whatever comes twice."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from driftline_schemas.records import Action, Alert, Detection, Rejected, Severity
+from driftline_schemas.spec import AlertRules, FeatureSpec, ModelSpec, Owners
+from driftline_streams.alerts import notify as notify_module
+from driftline_streams.alerts.notify import Notify, NotifyResult
+from driftline_streams.errors import BrokenInvariant
+from driftline_streams.kernel.catalog import Catalog
+
+from .findings import DAY, HOUR, START, drift, finding
+
+SPEC = ModelSpec(
+    model="flights",
+    features={"distance": FeatureSpec(importance=0.4), "seats": FeatureSpec(importance=0.01)},
+    owners=Owners(model="ml@example.org", data="data@example.org", system="ops@example.org"),
+    alerts=AlertRules(cooldown_s=7 * 86_400, on_critical="rollback"),
+)
+CRITICAL = {"statistic": 200.0}
+
+
+class Worker:
+    def __init__(self, spec: ModelSpec = SPEC) -> None:
+        catalog = Catalog()
+        catalog.update(spec)
+        self.notify = Notify(catalog, "driftline")
+        self.state: dict[str, bytes] = {}
+
+    def apply(self, *found: Detection) -> NotifyResult:
+        return self.notify([msgspec.json.encode(d) for d in found], self.state, 5)
+
+
+def one(found: Detection) -> Alert:
+    (alert,) = Worker().apply(found).to_send
+    return alert
+
+
+@pytest.mark.parametrize(
+    ("found", "severity"),
+    [
+        (finding(), Severity.WARNING),
+        (finding(statistic=200.0), Severity.CRITICAL),
+        (finding(signal="error_rate", statistic=0.02, threshold=0.0), Severity.CRITICAL),
+        (finding(kind="performance", signal="f1"), Severity.CRITICAL),
+        (drift("distance"), Severity.WARNING),
+        (drift("seats"), Severity.INFO),
+        (drift("unknown"), Severity.INFO),
+        (drift(signal="score"), Severity.WARNING),
+        (finding(kind="change", direction="up"), Severity.WARNING),
+        (finding(kind="change", direction="down"), Severity.INFO),
+        (finding(kind="change", direction="down", signal="score"), Severity.WARNING),
+    ],
+)
+def test_an_alert_is_as_urgent_as_the_rules_say(found: Detection, severity: Severity) -> None:
+    assert one(found).severity is severity
+
+
+@pytest.mark.parametrize(
+    ("found", "owner"),
+    [
+        (finding(), "ops@example.org"),
+        (finding(kind="change", signal="error_rate"), "ops@example.org"),
+        (drift(), "data@example.org"),
+        (drift(signal="score"), "ml@example.org"),
+        (finding(kind="performance", signal="f1"), "ml@example.org"),
+    ],
+)
+def test_an_alert_goes_to_the_owner_of_its_kind(found: Detection, owner: str) -> None:
+    assert one(found).owner == owner
+
+
+def test_a_model_that_nobody_described_has_alerts_without_owner() -> None:
+    alert = Worker(ModelSpec(model="other")).apply(finding(statistic=200.0)).to_send[0]
+    assert alert.owner == ""
+
+
+def test_the_same_cause_is_quiet_until_its_cooldown_has_passed_in_event_time() -> None:
+    worker = Worker()
+    days = [
+        len(worker.apply(drift(id=f"d{i}", start_ms=START + i * DAY, end_ms=START + (i + 1) * DAY)).to_send)
+        for i in range(15)
+    ]
+    assert days == [1, 0, 0, 0, 0, 0, 0] * 2 + [1]
+    assert worker.notify.counts["quiet"] == 12
+
+
+def test_other_signals_kinds_and_versions_are_other_causes() -> None:
+    result = Worker().apply(finding(), finding(kind="change"), finding(version="2"), drift(), drift("seats"))
+    assert len(result.to_send) == 5
+    assert len({alert.id for alert in result.to_send}) == 1  # the ids of these findings are the same
+
+
+def test_it_alerts_again_when_it_gets_worse_and_not_when_it_gets_better() -> None:
+    worker = Worker()
+    assert [a.severity for a in worker.apply(finding()).to_send] == [Severity.WARNING]
+    assert [a.severity for a in worker.apply(finding(id="d2", statistic=500.0)).to_send] == [Severity.CRITICAL]
+    assert worker.apply(finding(id="d3")).to_send == []
+
+
+def test_a_repeated_finding_is_the_same_alert_or_none() -> None:
+    worker, other = Worker(), Worker()
+    first = worker.apply(finding(), drift())
+    assert worker.apply(finding(), drift()).to_send == []
+    assert other.apply(finding(), drift()).to_send == first.to_send  # a crash before the state was stored
+
+
+def test_batches_of_any_size_give_the_same_alerts_and_state() -> None:
+    found = [drift(id=f"d{i}", end_ms=START + i * DAY, version=str(i % 2)) for i in range(30)]
+    whole, single = Worker(), Worker()
+    assert [a for d in found for a in single.apply(d).to_send] == whole.apply(*found).to_send
+    assert single.state == whole.state
+
+
+def test_a_critical_alert_proposes_the_specs_action_and_others_do_not() -> None:
+    result = Worker().apply(finding(statistic=300.0), drift())
+    actions = [m for m in result.effects.messages if m.topic == "driftline.actions"]
+    (action,) = (msgspec.json.decode(m.value or b"", type=Action) for m in actions)
+    critical = next(a for a in result.to_send if a.severity is Severity.CRITICAL)
+    assert (action.action, action.alert, action.at_ms) == ("rollback", critical.id, critical.end_ms)
+    assert [m.key for m in actions] == [b"flights"]
+
+
+def test_rows_and_messages_say_the_same() -> None:
+    result = Worker().apply(finding(), drift())
+    (rows,) = result.effects.rows
+    assert (rows.table, rows.n) == ("alerts", 2)
+    sent = [m for m in result.effects.messages if m.topic == "driftline.alerts"]
+    assert [msgspec.json.decode(m.value or b"", type=Alert) for m in sent] == result.to_send
+    assert rows.columns["cause"] == [a.cause for a in result.to_send]
+
+
+def test_the_cause_says_what_and_why_it_is_urgent() -> None:
+    assert one(drift()).title == "Feature distance of flights 1 drifted from the reference"
+    assert one(drift()).cause.endswith("The feature's importance to the model is 0.4.")
+    assert one(finding(**CRITICAL)).cause.endswith("That is 2 times the objective or more.")
+    assert one(finding(kind="change")).title == "Latency of flights 1 rose"
+
+
+def test_what_cannot_be_read_is_kept_and_the_rest_goes_on() -> None:
+    worker = Worker()
+    messages = [b"nonsense", msgspec.json.encode(finding())]
+    result = worker.notify(messages, worker.state, 5, partition=2, offsets=[40, 41])
+    assert len(result.to_send) == 1
+    (rejected,) = (m for m in result.effects.messages if m.topic == "driftline.rejected")
+    record = msgspec.json.decode(rejected.value or b"", type=Rejected)
+    assert (record.topic, record.partition, record.offset) == ("driftline.detections", 2, 40)
+
+
+def test_the_memory_of_causes_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notify_module, "MAX_CAUSES", 10)
+    worker = Worker()
+    worker.apply(*(drift(f"f{i}", id=f"d{i}") for i in range(50)))
+    assert len(worker.state["flights"]) < 1_000
+    assert len(worker.apply(drift("f49"), drift("f0")).to_send) == 1
+
+
+def test_damaged_state_stops_the_worker() -> None:
+    worker = Worker()
+    worker.state["flights"] = b"\xc1"
+    with pytest.raises(BrokenInvariant, match="restore the changelog"):
+        worker.apply(finding(end_ms=START + HOUR))
