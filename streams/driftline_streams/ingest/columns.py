@@ -1,22 +1,26 @@
 """The events of a batch as columns, and what the catalog says of the model versions among them.
 
-In the walk: made once a batch; raw rows, windows and features are all computed from it.
+In the walk: made a thousand events at a time by `read`; raw rows, windows and features are all computed from it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
 
 from driftline_schemas.spec import ModelSpec, Reference
+from driftline_streams.ingest.decode import Admitted
 from driftline_streams.ingest.entries import Entries, entries_of
-from driftline_streams.ingest.event import Event
+from driftline_streams.ingest.event import NO_CONTEXT, Event
 from driftline_streams.ingest.values import Texts, Values
 from driftline_streams.kernel.catalog import Catalog, class_name
 from driftline_streams.kernel.histogram import Floats, Ints
+
+_NOTHING: dict[str, float] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +41,8 @@ class Columns:
     the predicted number.
     """
 
-    events: Sequence[Event]
     n: int
+    index: Ints  # which message of the batch each was
     versions: list[Version]
     version: Ints
     time_ms: Ints
@@ -50,20 +54,23 @@ class Columns:
     value: Floats
     features: Entries
     segment: Entries
+    probabilities: Entries
+    strings: dict[str, list[str]]  # fields that are only stored; empty strings where there is none
 
     @classmethod
-    def of(cls, events: Sequence[Event], time_ms: Ints, catalog: Catalog) -> Columns:
-        """The columns of `events`, which happened at `time_ms` (shape `(n,)`)."""
+    def of(cls, admitted: Admitted, catalog: Catalog) -> Columns:
+        """The columns of the events that were admitted."""
+        events = admitted.events
         pairs = [(event.model, event.version) for event in events]
         places = {pair: place for place, pair in enumerate(dict.fromkeys(pairs))}
         predictions = Values.of([event.prediction for event in events])
         return cls(
-            events=events,
             n=len(events),
+            index=admitted.index,
             versions=[Version(m, v, catalog.spec(m), catalog.reference(m, v)) for m, v in places],
             version=np.fromiter(map(places.__getitem__, pairs), np.int64, len(pairs)),
-            time_ms=time_ms,
-            failed=np.fromiter((event.status == "error" for event in events), np.bool_, len(events)),
+            time_ms=admitted.time_ms,
+            failed=np.array([event.status == "error" for event in events], np.bool_),
             latency_ms=np.array([event.latency_ms for event in events], np.float64),  # None becomes NaN
             score=np.array([event.score for event in events], np.float64),
             confidence=np.array([event.confidence for event in events], np.float64),
@@ -71,7 +78,75 @@ class Columns:
             value=predictions.number,
             features=entries_of([event.features for event in events]),
             segment=entries_of([event.segment for event in events]),
+            probabilities=entries_of([event.probabilities or _NOTHING for event in events]),
+            strings=_strings(events),
         )
+
+    @classmethod
+    def join(cls, parts: Sequence[Columns]) -> Columns:
+        """The events of one part (at least one part) after the other."""
+        versions: dict[tuple[str, str], Version] = {}
+        for part in parts:
+            versions.update({(version.model, version.name): version for version in part.versions})
+        places = {pair: place for place, pair in enumerate(versions)}
+        renumbered = [np.array([places[v.model, v.name] for v in part.versions])[part.version] for part in parts]
+        return cls(
+            n=sum(part.n for part in parts),
+            index=np.concatenate([part.index for part in parts]),
+            versions=list(versions.values()),
+            version=np.concatenate(renumbered),
+            time_ms=np.concatenate([part.time_ms for part in parts]),
+            failed=np.concatenate([part.failed for part in parts]),
+            latency_ms=np.concatenate([part.latency_ms for part in parts]),
+            score=np.concatenate([part.score for part in parts]),
+            confidence=np.concatenate([part.confidence for part in parts]),
+            label=Texts.join([part.label for part in parts]),
+            value=np.concatenate([part.value for part in parts]),
+            features=Entries.join([part.features for part in parts]),
+            segment=Entries.join([part.segment for part in parts]),
+            probabilities=Entries.join([part.probabilities for part in parts]),
+            strings={name: list(chain.from_iterable(p.strings[name] for p in parts)) for name in parts[0].strings},
+        )
+
+    def take(self, rows: Ints) -> Columns:
+        """The events at `rows` (ascending); all versions stay, also those without events."""
+        return Columns(
+            n=len(rows),
+            index=self.index[rows],
+            versions=self.versions,
+            version=self.version[rows],
+            time_ms=self.time_ms[rows],
+            failed=self.failed[rows],
+            latency_ms=self.latency_ms[rows],
+            score=self.score[rows],
+            confidence=self.confidence[rows],
+            label=self.label.take(rows),
+            value=self.value[rows],
+            features=self.features.take(rows),
+            segment=self.segment.take(rows),
+            probabilities=self.probabilities.take(rows),
+            strings={name: [column[row] for row in rows.tolist()] for name, column in self.strings.items()},
+        )
+
+    def of_version(self, model: str, name: str) -> Ints:
+        """Which events are of this model version, ascending."""
+        place = [(version.model, version.name) for version in self.versions].index((model, name))
+        return np.flatnonzero(self.version == place)
+
+
+def _strings(events: Sequence[Event]) -> dict[str, list[str]]:
+    errors = [event.error for event in events]
+    return {
+        "prediction_id": [event.prediction_id for event in events],
+        "error_type": [error.type if error is not None else "" for error in errors],
+        "error_message": [error.message if error is not None else "" for error in errors],
+        "role": [event.role for event in events],
+        "request_id": [event.request_id or "" for event in events],
+        "user_id": [event.user_id or "" for event in events],
+        "trace_id": [event.trace_id or "" for event in events],
+        "span_id": [event.span_id or "" for event in events],
+        "context": ["{}" if event.context is NO_CONTEXT else str(event.context, "utf-8") for event in events],
+    }
 
 
 def named(values: Values) -> Texts:

@@ -60,8 +60,8 @@ class Admitted:
     refused: list[Refusal]
 
 
-def decode(values: Sequence[bytes | None]) -> Decoded:
-    """Read every payload; a bad one costs itself only.
+def decode(values: Sequence[bytes | None], first: int = 0) -> Decoded:
+    """Read every payload; a bad one costs itself only. `first` is the index of the first one in the batch.
 
     `map` inside `extend` runs without a Python frame an event. When a payload raises, the events before it are in the
     list already, the iterator stands behind it, and the loop goes on from there.
@@ -75,8 +75,8 @@ def decode(values: Sequence[bytes | None]) -> Decoded:
             events.extend(map(_decode, rest))  # type: ignore[arg-type]  # None raises the TypeError below
             break
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError) as error:
-            index = len(events) + len(refused)
-            value = values[index]
+            value = values[len(events) + len(refused)]
+            index = first + len(events) + len(refused)
             if not value:
                 refused.append(Refusal(index, Reason.EMPTY, "the message has no value"))
             elif len(value) > MAX_EVENT_BYTES:
@@ -91,7 +91,9 @@ def decode(values: Sequence[bytes | None]) -> Decoded:
                     refused.append(Refusal(index, reason_of(worse), str(worse)))
             else:
                 refused.append(Refusal(index, reason_of(error), str(error)))
-    return Decoded(events, _others(len(values), refused), refused, unknown_fields)
+    keep = np.ones(len(values), np.bool_)
+    keep[[refusal.index - first for refusal in refused]] = False
+    return Decoded(events, first + np.flatnonzero(keep), refused, unknown_fields)
 
 
 def _with_unknown_fields(value: bytes) -> tuple[Event, int]:
@@ -149,9 +151,3 @@ def _judge(event: Event, time_ms: int, latest_ms: int) -> tuple[Reason, str] | N
     except UnicodeDecodeError as error:
         return Reason.MALFORMED_JSON, f"{error} - at `$.context`"
     return None
-
-
-def _others(n: int, refused: Sequence[Refusal]) -> Ints:
-    keep = np.ones(n, np.bool_)
-    keep[[refusal.index for refusal in refused]] = False
-    return np.flatnonzero(keep)

@@ -30,6 +30,26 @@ class Entries:
     key: Texts
     value: Values
 
+    @classmethod
+    def join(cls, parts: Sequence[Entries]) -> Entries:
+        """The entries of the objects of one part after the other."""
+        lengths = np.concatenate([np.diff(part.ends, prepend=np.uint64(0)) for part in parts]).astype(np.int64)
+        return cls(
+            ends=np.cumsum(lengths).astype(np.uint64),
+            row=np.repeat(np.arange(len(lengths)), lengths),
+            key=Texts.join([part.key for part in parts]),
+            value=Values.join([part.value for part in parts]),
+        )
+
+    def take(self, rows: Ints) -> Entries:
+        """The entries of the objects `rows` (ascending), which are counted anew from 0."""
+        place = np.full(len(self.ends), -1, np.int64)
+        place[rows] = np.arange(len(rows))
+        chosen = np.flatnonzero(place[self.row] >= 0)
+        row = place[self.row[chosen]]
+        ends = np.cumsum(np.bincount(row, minlength=len(rows))).astype(np.uint64)
+        return Entries(ends, row, self.key.take(chosen), self.value.take(chosen))
+
     def ends_of(self, chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint64]:
         """`ends` when only the `chosen` entries (shape `(entries,)`) are kept."""
         return np.cumsum(np.bincount(self.row[chosen], minlength=len(self.ends))).astype(np.uint64)

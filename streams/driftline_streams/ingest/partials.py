@@ -8,13 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import msgspec
-import numpy as np
 
 from driftline_schemas.records import Partial
 from driftline_streams.ingest.columns import Columns
 from driftline_streams.ingest.features import FeatureSums
 from driftline_streams.ingest.windows import WindowSums
-from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.histogram import Ints
 from driftline_streams.kernel.limits import MAX_PARTIAL_BYTES
 
@@ -32,7 +30,7 @@ class Source:
 
 
 def partials(source: Source, columns: Columns, windows: WindowSums, features: FeatureSums) -> list[Partial]:
-    """One record for each of `columns.versions`, in their order."""
+    """One record for each of `columns.versions` that has events, in their order."""
     latest: dict[str, int] = {}
     for place, time_ms in zip(columns.version.tolist(), columns.time_ms.tolist(), strict=True):
         model = columns.versions[place].model
@@ -54,12 +52,11 @@ def partials(source: Source, columns: Columns, windows: WindowSums, features: Fe
             features=feature_cells[place],
         )
         for place, version in enumerate(columns.versions)
+        if window_cells[place]
     ]
 
 
-def encode(
-    source: Source, offset: Ints, windows: WindowSums, features: FeatureSums, catalog: Catalog
-) -> list[tuple[Partial, bytes]]:
+def encode(source: Source, offset: Ints, windows: WindowSums, features: FeatureSums) -> list[tuple[Partial, bytes]]:
     """The partials with their JSON, each of at most `MAX_PARTIAL_BYTES`; `offset` has the events', shape `(n,)`.
 
     A longer one (many features, or many windows when a backlog is read) is replaced by the partials of the two halves
@@ -68,20 +65,16 @@ def encode(
     """
     columns = windows.columns
     out: list[tuple[Partial, bytes]] = []
-    for place, record in enumerate(partials(source, columns, windows, features)):
+    for record in partials(source, columns, windows, features):
         value = _encode(record)
-        if len(value) <= MAX_PARTIAL_BYTES:
+        if len(value) <= MAX_PARTIAL_BYTES or len(columns.of_version(record.model, record.version)) == 1:
             out.append((record, value))
             continue
-        mine = np.flatnonzero(columns.version == place)
-        if len(mine) == 1:
-            out.append((record, value))
-            continue
+        mine = columns.of_version(record.model, record.version)
         middle = len(mine) // 2
         border = int(offset[mine[middle]])
-        halves = (mine[:middle], source.first, border - 1), (mine[middle:], border, source.last)
-        for half, first, last in halves:
+        for half, first, last in ((mine[:middle], source.first, border - 1), (mine[middle:], border, source.last)):
+            of_half = columns.take(half)
             part = Source(source.topic, source.partition, first, last)
-            of_half = Columns.of([columns.events[i] for i in half.tolist()], columns.time_ms[half], catalog)
-            out += encode(part, offset[half], WindowSums.of(of_half), FeatureSums.of(of_half), catalog)
+            out += encode(part, offset[half], WindowSums.of(of_half), FeatureSums.of(of_half))
     return out

@@ -12,12 +12,11 @@ import numpy as np
 
 from driftline_schemas import topics
 from driftline_schemas.records import Reason
-from driftline_streams.ingest.columns import Columns
-from driftline_streams.ingest.decode import admit, decode
 from driftline_streams.ingest.event import EventBatch
 from driftline_streams.ingest.features import FeatureSums
 from driftline_streams.ingest.partials import Source, encode
 from driftline_streams.ingest.raw import raw_rows
+from driftline_streams.ingest.read import read
 from driftline_streams.ingest.rejects import reject
 from driftline_streams.ingest.windows import WindowSums
 from driftline_streams.kernel.catalog import Catalog
@@ -55,27 +54,25 @@ class Ingest:
 
     def __call__(self, batch: EventBatch, now_ms: int) -> IngestResult:
         """What follows from `batch`, read at `now_ms` (epoch ms)."""
-        decoded = decode(batch.values())
-        admitted = admit(decoded, now_ms)
-        rejects = reject(batch, admitted.refused, self._prefix, now_ms)
-        rejected = Counter(refusal.reason for refusal in admitted.refused)
-        events = admitted.events
-        if not events:
-            return IngestResult(rejects, rejected=rejected, unknown_fields=decoded.unknown_fields)
-        offset = np.array(batch.offsets(), np.int64)[admitted.index]
-        columns = Columns.of(events, admitted.time_ms, self._catalog)
+        reading = read(batch.values(), now_ms, self._catalog)
+        rejects = reject(batch, reading.refused, self._prefix, now_ms)
+        rejected = Counter(refusal.reason for refusal in reading.refused)
+        columns = reading.columns
+        if columns is None:
+            return IngestResult(rejects, rejected=rejected, unknown_fields=reading.unknown_fields)
+        offset = np.array(batch.offsets(), np.int64)[columns.index]
         windows, features = WindowSums.of(columns), FeatureSums.of(columns)
         source = Source(batch.topic, batch.partition, batch.first, batch.last)
         raw = raw_rows(columns, (batch.topic, batch.partition), offset, now_ms)
         counts = np.bincount(columns.version, minlength=len(columns.versions)).tolist()
-        partials = encode(source, offset, windows, features, self._catalog)
+        partials = encode(source, offset, windows, features)
         topic = topics.PARTIALS.full_name(self._prefix)
         messages = [Message(topic, value, key=partial.model.encode()) for partial, value in partials]
         return IngestResult(
             effects=Effects((raw, windows.rows(), features.rows(), *rejects.rows), (*messages, *rejects.messages)),
-            stored=len(events),
+            stored=columns.n,
             rejected=rejected,
-            unknown_fields=decoded.unknown_fields,
+            unknown_fields=reading.unknown_fields,
             models={(v.model, v.name): count for v, count in zip(columns.versions, counts, strict=True)},
             dropped_features=features.dropped,
             folded_segments=windows.slices.folded,

@@ -40,6 +40,25 @@ class Texts:
         places[None] = NO_TEXT
         return cls(values, np.fromiter(map(places.__getitem__, texts), np.int64, len(texts)))
 
+    @classmethod
+    def join(cls, parts: Sequence[Texts]) -> Texts:
+        """One part after the other.
+
+        >>> Texts.join([Texts.of(["a", None]), Texts.of(["b", "a"])])
+        Texts(values=['a', 'b'], code=array([ 0, -1,  1,  0]))
+        """
+        distinct = cls.of([value for part in parts for value in part.values])
+        codes, begin = [], 0
+        for part in parts:
+            end = begin + len(part.values)
+            codes.append(np.append(distinct.code[begin:end], NO_TEXT)[part.code])  # code -1 is the last place
+            begin = end
+        return cls(distinct.values, np.concatenate(codes))
+
+    def take(self, index: Ints) -> Texts:
+        """The strings at `index`."""
+        return Texts(self.values, self.code[index])
+
     def column(self, index: Ints | None = None) -> Coded:
         """The strings (at `index`, if given) as a column of distinct values; none becomes the empty string.
 
@@ -77,3 +96,12 @@ class Values:
         number[is_number] = np.fromiter(compress(scalars, is_number.tobytes()), np.float64)
         texts = [class_name(scalar) if isinstance(scalar, bool | str) else None for scalar in scalars]
         return cls(number, Texts.of(texts))
+
+    @classmethod
+    def join(cls, parts: Sequence[Values]) -> Values:
+        """One part after the other."""
+        return cls(np.concatenate([part.number for part in parts]), Texts.join([part.text for part in parts]))
+
+    def take(self, index: Ints) -> Values:
+        """The values at `index`."""
+        return Values(self.number[index], self.text.take(index))
