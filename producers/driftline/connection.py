@@ -30,7 +30,7 @@ _DEFAULTS = {
     "acks": "all",
     "compression.type": "lz4",
     "linger.ms": 20,
-    "delivery.timeout.ms": 120_000,
+    "delivery.timeout.ms": 300_000,
     "queue.buffering.max.kbytes": 64 * 1024,  # beside `max_queued`, for large events
     # Topics are created by the operator, with the partitions that somebody decided on.
     "allow.auto.create.topics": False,

@@ -62,6 +62,8 @@ def _encode(record: Record, decoder: msgspec.json.Decoder[Record], now_ms: int) 
             raise EventDropped(DropReason.INVALID, str(error)) from None
     if len(payload) > MAX_EVENT_BYTES:
         raise EventDropped(DropReason.TOO_LARGE, f"{len(payload)} bytes of JSON, at most {MAX_EVENT_BYTES}")
+    if "\0" in checked.prediction_id or "\0" in checked.model:
+        raise EventDropped(DropReason.INVALID, "prediction_id and model must not contain NUL characters")
     at = checked.timestamp
     at_ms = at if isinstance(at, int) else at.timestamp() * 1000
     if not EARLIEST_MS <= at_ms <= now_ms + FUTURE_MS:

@@ -117,6 +117,7 @@ def test_ids_and_segments_of_other_types_become_text() -> None:
         ({"probabilities": {"a": 2}}, DropReason.INVALID),
         ({"prediction_id": ""}, DropReason.INVALID),
         ({"prediction_id": "x" * 257}, DropReason.INVALID),
+        ({"prediction_id": "x\0"}, DropReason.INVALID),
         ({"features": {"f": [1]}}, DropReason.INVALID),
         ({"features": {"f": {}}}, DropReason.INVALID),
         ({"features": {"f": 10**400}}, DropReason.INVALID),
@@ -164,7 +165,8 @@ def test_log_drops_and_counts_what_has_no_form_in_json(nobody: str, field: str, 
 
     value = make()
     logger = PredictionLogger("m", "v", bootstrap=nobody)
-    logger.log(**{"prediction": 1, field: value if field == "prediction" else {"f": value}})
+    given: dict[str, Any] = {"prediction": 1, field: value if field == "prediction" else {"f": value}}
+    logger.log(**given)
     dropped = logger.stats.dropped
     # A pandas column is JSON as context (an object), but no feature.
     assert sum(dropped.values()) == (0 if field == "context" and isinstance(value, pd.Series) else 1)
