@@ -18,6 +18,7 @@ from driftline_streams.outcomes.truth import Served
 _ROW_BITS = 24  # of a place in the index; a batch is far smaller than 16 million events
 _ROW_MASK = (1 << _ROW_BITS) - 1
 _BATCH_BYTES = 4_000  # of a batch of no events, measured
+_SEGMENTS = 1_000  # different ones of a batch are kept as dicts
 _EVENT_BYTES = 190  # of an event beside its arrays: the id, its entry in the index, the place; measured
 
 
@@ -119,6 +120,7 @@ class _Batch:
     timestamp: npt.NDArray[np.int64]
     numbers: npt.NDArray[np.float64]  # (n, 2): prediction_value and score
     segment: _Entries | None
+    segments: dict[bytes, dict[str, str]]  # by their codes: there are few different ones, and most labels need one
 
     @classmethod
     def of(cls, rows: Rows) -> _Batch:
@@ -144,7 +146,7 @@ class _Batch:
         models = _coded(columns["model"])
         size = _BATCH_BYTES + n * (_EVENT_BYTES + 24) + sum(map(len, ids)) + models.codes.nbytes
         size += sum(map(_size, texts)) + (_size(kept[1]) + _size(kept[2]) + 8 * n if kept is not None else 0)
-        return cls(n, size, ids, models, texts, timestamp, numbers, kept)
+        return cls(n, size, ids, models, texts, timestamp, numbers, kept, {})
 
     def by_model(self, base: int) -> list[tuple[str, Sequence[str], Sequence[int]]]:
         """Model, ids and places, for each model of the batch."""
@@ -169,20 +171,27 @@ class _Batch:
             prediction_value=value,
             score=score,
             request_id=request_id,
-            segment=_entries(self.segment, row),
+            segment=self._segment(row),
         )
 
-
-def _entries(segment: _Entries | None, row: int) -> dict[str, str]:
-    if segment is None:
-        return {}
-    ends, keys, values = segment
-    first, end = int(ends[row - 1]) if row else 0, int(ends[row])
-    return {_at(keys, i): _at(values, i) for i in range(first, end)}
+    def _segment(self, row: int) -> dict[str, str]:
+        if self.segment is None:
+            return {}
+        ends, keys, values = self.segment
+        first, end = ends.item(row - 1) if row else 0, ends.item(row)
+        if not (isinstance(keys, Coded) and isinstance(values, Coded)):
+            return {_at(keys, i): _at(values, i) for i in range(first, end)}
+        codes = keys.codes[first:end].tobytes() + values.codes[first:end].tobytes()
+        found = self.segments.get(codes)
+        if found is None:
+            found = {_at(keys, i): _at(values, i) for i in range(first, end)}
+            if len(self.segments) < _SEGMENTS:
+                self.segments[codes] = found
+        return found
 
 
 def _at(column: _Texts, row: int) -> str:
-    return column.values[column.codes[row]] if isinstance(column, Coded) else column[row]
+    return column.values[column.codes.item(row)] if isinstance(column, Coded) else column[row]
 
 
 def _plain(column: Column) -> Sequence[str]:
