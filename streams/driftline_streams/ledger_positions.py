@@ -12,6 +12,7 @@ import asyncio
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from driftline_schemas.topics import LABELS, PREDICTIONS
@@ -71,26 +72,13 @@ async def read_positions(settings: Settings) -> dict[tuple[str, int], Position]:
 
 
 async def _read(settings: Settings) -> dict[tuple[str, int], Position]:
+    partitions = await _partitions(settings)
+    if not partitions:
+        return {}
     # It names the group to ask for its offsets, and does not become a member as long as it does not subscribe.
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.kafka_bootstrap.split(","),
-        client_id=f"{settings.worker_id}-ledger",
-        group_id=settings.group,
-        enable_auto_commit=False,
-        **_security(settings),
-    )
+    consumer = AIOKafkaConsumer(group_id=settings.group, enable_auto_commit=False, **_connection(settings))
     await consumer.start()
     try:
-        known = await consumer.topics()
-        names = [topic.full_name(settings.topic_prefix) for topic in (PREDICTIONS, LABELS)]
-        partitions = [
-            TopicPartition(name, number)
-            for name in names
-            if name in known
-            for number in sorted(consumer.partitions_for_topic(name) or ())
-        ]
-        if not partitions:
-            return {}
         begins = await consumer.beginning_offsets(partitions)
         # Committed before ends: what is committed in between must not lie beyond the end.
         committed = {partition: await consumer.committed(partition) for partition in partitions}
@@ -108,11 +96,28 @@ async def _read(settings: Settings) -> dict[tuple[str, int], Position]:
     }
 
 
-def _security(settings: Settings) -> dict[str, Any]:
+async def _partitions(settings: Settings) -> list[TopicPartition]:
+    admin = AIOKafkaAdminClient(**_connection(settings))
+    try:
+        await admin.start()
+        names = {topic.full_name(settings.topic_prefix) for topic in (PREDICTIONS, LABELS)}
+        # Of all topics: to ask for one by its name may create it.
+        described = [topic for topic in await admin.describe_topics() if topic["topic"] in names]
+    finally:
+        await admin.close()
+    return sorted(
+        TopicPartition(topic["topic"], each["partition"]) for topic in described for each in topic["partitions"]
+    )
+
+
+def _connection(settings: Settings) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        "bootstrap_servers": settings.kafka_bootstrap.split(","),
+        "client_id": f"{settings.worker_id}-ledger",
+    }
     given: Any = credentials(settings)
-    if given is None:
-        return {}
-    options = {"security_protocol": given.protocol.value, "ssl_context": given.context}
+    if given is not None:
+        options |= {"security_protocol": given.protocol.value, "ssl_context": given.context}
     if settings.kafka_username:
         options |= {
             "sasl_mechanism": settings.kafka_sasl_mechanism,

@@ -107,11 +107,8 @@ class Books:
 
 @pytest.fixture(scope="module")
 def tables(clickhouse: Any) -> Iterator[ClickHouse]:
-    store = ClickHouse(
-        Settings(
-            clickhouse_host=clickhouse.host, clickhouse_port=clickhouse.port, clickhouse_database=clickhouse.database()
-        )
-    )
+    given: dict[str, Any] = {"clickhouse_host": clickhouse.host, "clickhouse_port": clickhouse.port}
+    store = ClickHouse(Settings(**given, clickhouse_database=clickhouse.database()))
     migrate(store)
     yield store
     store.close()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -106,7 +107,7 @@ class ClickHouse:
             raise failed.exceptions[0] from None  # the group cancels its other tasks when the first one fails
 
     async def columns(self, sql: str, parameters: Mapping[str, Any] | None = None) -> dict[str, list[Any]]:
-        """The result by column; repeated for as long as an outage lasts.
+        """The result by column, every column empty without rows; repeated for as long as an outage lasts.
 
         For look-ups of many ids at once: `WHERE prediction_id IN {ids:Array(String)}` takes lists of any length.
         """
@@ -204,8 +205,9 @@ class ClickHouse:
         # The default of 256 KiB is less than a list of 10,000 ids.
         settings = {"max_query_size": len(text) + 65_536} if text is not sql else None
         result = self._explained(lambda: self._ready().query(text, bound or None, settings, tz_mode="aware"))
-        columns = result.result_columns or [()] * len(result.column_names)  # the driver gives none without rows
-        return dict(zip(result.column_names, map(list, columns), strict=True))
+        # Without rows, chDB does not name the columns; whoever asks for one by its name gets an empty list.
+        columns = zip(result.column_names, map(list, result.result_columns), strict=False)
+        return defaultdict(list, columns)
 
     def _command(self, sql: str, parameters: Mapping[str, Any] | None = None) -> None:
         self._explained(lambda: self._ready().command(sql, dict(parameters) if parameters else None))
