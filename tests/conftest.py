@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +23,10 @@ from driftline_streams.embedded.services import Services
 from driftline_streams.settings import Settings
 
 T = TypeVar("T")
+
+# What a developer exported for a worker must not reach the tests.
+for _name in [name for name in os.environ if name.startswith("DRIFTLINE_")]:
+    del os.environ[_name]
 
 _NUMBERS = count(1)
 _RUN = uuid4().hex[:6]

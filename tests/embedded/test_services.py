@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -42,9 +41,7 @@ def starter(directory: Path, how: str) -> tuple[subprocess.Popen[str], list[Proc
     return process, [Process.of(int(pid)) for pid in process.stdout.readline().split()]
 
 
-def test_settings_find_the_services_of_their_data_directory(own: Services, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("DRIFTLINE_")]:
-        monkeypatch.delenv(name)
+def test_settings_find_the_services_of_their_data_directory(own: Services) -> None:
     settings = Settings.load(data_dir=own.data_dir)
     assert settings.kafka_bootstrap == own.kafka_bootstrap
     assert (settings.clickhouse_host, settings.clickhouse_port) == (own.clickhouse_host, own.clickhouse_port)
