@@ -5,7 +5,6 @@ In the walk: the last step of `join`; its messages feed `detect`, its rows every
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import math
 from collections.abc import Sequence
@@ -21,8 +20,6 @@ from driftline_streams.kernel.effects import Coded, Effects, MapColumn, Message,
 from driftline_streams.outcomes.truth import Served, Truth
 
 _BOOLEAN = frozenset({"true", "false", "1", "0"})
-
-_is_positive = functools.lru_cache(maxsize=1024)(is_positive)  # 0.15 µs instead of 0.6, and a label asks twice
 
 
 def outcome(truth: Truth, served: Served, spec: ModelSpec, *, described: bool) -> Outcome:
@@ -54,8 +51,8 @@ def outcome(truth: Truth, served: Served, spec: ModelSpec, *, described: bool) -
         label=truth.label,
         prediction_value=_number(served.prediction_value) if regression else None,
         label_value=_number(truth.value) if regression else None,
-        predicted_positive=_is_positive(served.prediction, spec.positive) if binary else None,
-        positive=_is_positive(truth.label, spec.positive) if binary else None,
+        predicted_positive=is_positive(served.prediction, spec.positive) if binary else None,
+        positive=is_positive(truth.label, spec.positive) if binary else None,
         score=_number(served.score),
         weight=truth.weight,
         request_id=served.request_id,
