@@ -351,3 +351,16 @@ def test_two_partitions_of_the_topic_do_not_share_what_they_know() -> None:
         detect([message], state, 0, partition=place)
     assert detect.counts["partials"] == 2
     assert states[0] == states[1]
+
+
+def test_a_batch_of_several_versions_is_whole_when_its_last_partial_carries_the_watermark() -> None:
+    """What ingest must do: the others of the same model and batch say that nothing new has been reached."""
+    worker = Worker()
+    for i in range(40):
+        first = partial(i, [window(i * WIDTH, [1.0] * 5), window((i + 1) * WIDTH, [1.0] * 5)], watermark_ms=0)
+        other = partial(
+            i, [window(i * WIDTH, [1.0]), window((i + 1) * WIDTH, [1.0])], version="2", watermark_ms=(i + 1) * WIDTH + 5
+        )
+        worker.apply([first, other])
+    assert worker.detect.counts["late_windows"] == 0
+    assert worker.detect.counts["windows"] == 2 * 40
