@@ -110,8 +110,8 @@ def migrate(data_dir: DataDir = None) -> None:
 @app.command()
 def topics(data_dir: DataDir = None) -> None:
     """Create the Kafka topics that are missing and show all of them; safe to repeat."""
-    from driftline_streams.transport.topics import create_all, describe
     from driftline_streams.printing import topics_table
+    from driftline_streams.transport.topics import create_all, describe
 
     settings = _settings(data_dir)
     create_all(settings)
@@ -160,12 +160,11 @@ def models_show(model: str, data_dir: DataDir = None) -> None:
 def ledger(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Prove from Kafka and ClickHouse alone that every event is accounted for once; exit code 1 when it is not."""
     from driftline_streams import printing
-    from driftline_streams.ledger_positions import positions
+    from driftline_streams.ledger_positions import take_account
     from driftline_streams.sinks.clickhouse import ClickHouse
-    from driftline_streams.sinks.ledger import check
 
     settings = _settings(data_dir)
-    found = check(ClickHouse(settings), positions(settings))
+    found = take_account(settings, ClickHouse(settings))
     if as_json:
         out.print_json(printing.ledger_json(found))
     else:

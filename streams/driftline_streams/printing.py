@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 import msgspec
 import orjson
+from rich.console import Group
 from rich.table import Table
 
 from driftline_schemas.spec import ModelSpec
 from driftline_streams.model_topic import Entry
+from driftline_streams.sinks.ledger import Ledger
 from driftline_streams.transport.topics import Described
 
 
@@ -48,3 +50,24 @@ def models_table(entries: Sequence[Entry]) -> Table:
 def models_json(entries: Sequence[Entry]) -> str:
     """The records by key."""
     return orjson.dumps({entry.key: msgspec.to_builtins(entry.record) for entry in entries}).decode()
+
+
+def ledger_table(ledger: Ledger) -> Group:
+    """Every partition's account, then the sums."""
+    table = Table("topic", "partition", "read", "stored", "rejected", "unread", "", box=None, header_style="bold")
+    for line in ledger.lines:
+        numbers = (line.partition, line.read, line.stored, line.rejected, line.unread)
+        table.add_row(line.topic, *(f"{n:,}" for n in numbers), "" if line.holds else "[red]does not add up[/red]")
+    labels, windows = ledger.labels, ledger.windows
+    return Group(
+        table,
+        f"\nwindows sum to {windows.counted:,} of {windows.stored:,} stored predictions",
+        f"labels: {labels.stored:,} stored = {labels.joined:,} joined + {labels.unanswered:,} about failed predictions"
+        f" + {labels.waiting:,} waiting + {labels.orphaned:,} orphaned",
+        "the ledger holds" if ledger.holds else f"[red]the ledger does not hold:[/red] {ledger.discrepancy}",
+    )
+
+
+def ledger_json(ledger: Ledger) -> str:
+    """The account as one object."""
+    return orjson.dumps({"holds": ledger.holds, **msgspec.to_builtins(ledger)}).decode()
