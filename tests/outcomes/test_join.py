@@ -149,6 +149,14 @@ async def test_a_worker_takes_up_the_labels_that_another_left_waiting(worker: Wo
     assert (await Worker(database).join.recover([("t.labels", 1)], NOW_MS)).waiting == 0
 
 
+async def test_recovery_does_not_lose_the_labels_of_a_batch_under_way(worker: Worker) -> None:
+    under_way = await worker.join(Batch([label("a", True)], 0), NOW_MS)
+    assert (await worker.join.recover([LABELS], NOW_MS)).waiting == 1
+    await worker.done(under_way, "batch")
+    await worker.stored(predictions(0, {"prediction_id": "a"}))
+    assert (await worker.retried(NOW_MS + 1)).joined == 1
+
+
 async def test_labels_older_than_the_horizon_are_not_taken_up(worker: Worker, database: ClickHouse) -> None:
     await worker.labelled(label("a", True))
     other = Worker(database)

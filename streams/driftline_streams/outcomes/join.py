@@ -180,11 +180,9 @@ class Join:
     async def recover(self, partitions: Collection[Partition], now_ms: int) -> JoinResult:
         """Take up the labels that waited when these partitions were another worker's, or before a restart.
 
-        Those are in `labels` without an outcome; the next `retry` looks them up.
+        Those are in `labels` without an outcome; the next `retry` looks them up. What waits here already goes on
+        waiting: a batch under way may have brought it, whose labels are not stored yet.
         """
-        self.waiting.forget(partitions)
-        for partition in partitions:
-            self._overflowed.pop(partition, None)
         await self._reload(partitions, now_ms, served=False)
         return self._result([])
 
