@@ -32,7 +32,7 @@ from driftline_streams.sinks.failures import explained
 log = structlog.get_logger()
 T = TypeVar("T")
 
-OLDEST_VERSION = (25, 3)  # older servers are not tested; the first LTS with every setting used here
+OLDEST_VERSION = (25, 3)  # an LTS; nothing older has ever been tried
 THREADS = 8  # requests at once; urllib3 keeps as many connections
 PATIENCE_S = 10.0  # how long a read that a person waits for is repeated
 WAIT_MAX_S = 5.0  # between two attempts
@@ -203,7 +203,7 @@ class ClickHouse:
     def _columns(self, sql: str, parameters: Mapping[str, Any] | None = None) -> dict[str, list[Any]]:
         text, bound = inlined(sql, parameters or {})
         # The default of 256 KiB is less than a list of 10,000 ids.
-        settings = {"max_query_size": len(text) + 65_536} if text is not sql else None
+        settings = {"max_query_size": 4 * len(text) + 65_536} if text is not sql else None  # bytes
         result = self._explained(lambda: self._ready().query(text, bound or None, settings, tz_mode="aware"))
         # Without rows, chDB does not name the columns; whoever asks for one by its name gets an empty list.
         columns = zip(result.column_names, map(list, result.result_columns), strict=False)
@@ -236,7 +236,9 @@ class ClickHouse:
                 )
                 client.database = self.database  # not at once: `migrate` may have to create it first
                 if older(str(client.server_version)):
-                    log.warning("ClickHouse is older than Driftline is tested with", version=client.server_version)
+                    log.warning(
+                        "ClickHouse is older than any that Driftline was tried with", version=client.server_version
+                    )
                 self._client = client
             return self._client
 

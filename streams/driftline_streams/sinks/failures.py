@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from clickhouse_connect.driver.exceptions import DatabaseError
+from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
 
 from driftline_streams.errors import BrokenInvariant, DriftlineError, SettingsError, Unavailable, UsageError
 
@@ -25,6 +25,7 @@ PASSING = frozenset(
 REFUSED = frozenset({192, 193, 194, 516})  # unknown user, wrong password, authentication failed
 NO_TABLE, NO_DATABASE = 60, 81
 
+_STATUS = re.compile(r"HTTP status (\d+)")
 _NOISE = re.compile(r"^Received ClickHouse exception.*?server response: |Code: \d+\. |DB::Exception: ")
 
 
@@ -36,8 +37,10 @@ def explained(error: DatabaseError, address: str, database: str, table: str = ""
     """
     text = _NOISE.sub("", str(error)).strip()
     found: DriftlineError
-    if error.code is None:
-        found = _without_code(text, address)
+    if error.code is None and (status := _STATUS.search(text)):
+        found = _by_status(int(status[1]), text, address)
+    elif error.code is None and isinstance(error, OperationalError):
+        found = Unavailable(f"ClickHouse at {address} does not answer: {text}")
     elif error.code in PASSING:
         found = Unavailable(f"ClickHouse at {address} cannot answer now: {text}")
     elif error.code in REFUSED:
@@ -53,9 +56,8 @@ def explained(error: DatabaseError, address: str, database: str, table: str = ""
     return found
 
 
-def _without_code(text: str, address: str) -> DriftlineError:
-    """No answer at all, or one that ClickHouse itself did not give."""
-    status = re.search(r"HTTP status (\d+)", text)
-    if status is None or status[1].startswith("5") or status[1] == "429":
+def _by_status(status: int, text: str, address: str) -> DriftlineError:
+    """An answer that is not ClickHouse's own: of a proxy before it, or of something else altogether."""
+    if status >= 500 or status == 429:
         return Unavailable(f"ClickHouse at {address} does not answer: {text}")
     return SettingsError(f"what answers at {address} is not ClickHouse: check DRIFTLINE_CLICKHOUSE_HOST and _PORT")
