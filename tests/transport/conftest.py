@@ -91,14 +91,15 @@ WORKER = Path(__file__).with_name("recording_worker.py")
 class Fleet:
     """Worker processes that record what they are given."""
 
-    def __init__(self, settings: Any, kafka: Any, directory: Path, *, pause_s: float) -> None:
+    def __init__(self, settings: Settings, directory: Path, *, pause_s: float = 0.0, stop_s: float = 10.0) -> None:
         self.settings = settings
         self.out = directory / "out"
         self.out.mkdir()
         self.logs = directory / "logs"
-        self.plain, self.summed = kafka.topic(PARTITIONS), kafka.topic(PARTITIONS)
+        self.plain, self.summed = f"{settings.topic_prefix}.plain", f"{settings.topic_prefix}.summed"
+        create(settings, [new_topic(settings, self.plain), new_topic(settings, self.summed)])
         create(settings, [new_topic(settings, changelog(settings, "sums"), compacted=True)])
-        self.pause_s = pause_s
+        self.pause_s, self.stop_s = pause_s, stop_s
         self.running: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, worker: str) -> None:
@@ -109,6 +110,7 @@ class Fleet:
             "plain": self.plain,
             "summed": self.summed,
             "pause_s": self.pause_s,
+            "stop_s": self.stop_s,
         }
         with self.logs.open("ab") as log:
             command = [sys.executable, str(WORKER), json.dumps(config)]
@@ -145,11 +147,11 @@ class Fleet:
 
 
 @pytest.fixture
-def make_fleet(settings: Any, kafka: Any, tmp_path: Path) -> Any:
+def make_fleet(settings: Any, tmp_path: Path) -> Any:
     fleets: list[Fleet] = []
 
-    def make(*, pause_s: float = 0.0, **given: Any) -> Fleet:
-        fleets.append(Fleet(settings(partitions=PARTITIONS, **given), kafka, tmp_path, pause_s=pause_s))
+    def make(*, pause_s: float = 0.0, stop_s: float = 10.0, **given: Any) -> Fleet:
+        fleets.append(Fleet(settings(partitions=PARTITIONS, **given), tmp_path, pause_s=pause_s, stop_s=stop_s))
         return fleets[-1]
 
     yield make

@@ -16,8 +16,8 @@ from pathlib import Path
 from driftline_streams.settings import Settings
 from driftline_streams.telemetry.logs import configure
 from driftline_streams.transport import app as transport
+from driftline_streams.transport import worker
 from driftline_streams.transport.batch import Batch
-from driftline_streams.transport.worker import run
 
 SESSION_S = 3.0  # a worker that leaves is missed for as long
 
@@ -26,6 +26,7 @@ def main() -> int:
     config = json.loads(sys.argv[1])
     configure("console", "info")
     transport.SESSION_S = SESSION_S
+    worker.STOP_S = config["stop_s"]
     app = transport.build(Settings(**config["settings"]))
     out = os.open(Path(config["out"]) / f"{config['settings']['worker_id']}-{os.getpid()}", os.O_WRONLY | os.O_CREAT)
     chance = random.Random(os.getpid())  # noqa: S311 - moments to be killed at, nothing secret
@@ -48,7 +49,7 @@ def main() -> int:
 
     app.on_batches(config["plain"], record)
     app.on_batches(config["summed"], add)
-    return run(app)
+    return worker.run(app)
 
 
 if __name__ == "__main__":

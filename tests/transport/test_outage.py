@@ -56,6 +56,22 @@ async def test_a_broker_that_is_killed_and_comes_back(lab: Any, tmp_path: Path) 
         broker.process.stop()
 
 
+def test_a_worker_that_is_told_to_stop_during_an_outage_leaves_in_time(
+    make_fleet: Any, eventually: Any, tmp_path: Path
+) -> None:
+    broker = start_kafka(tmp_path / "kafka")
+    try:
+        fleet = make_fleet(kafka_bootstrap=f"127.0.0.1:{broker.port}", batch_age_s=0.1, stop_s=1.0)
+        fleet.produce(fleet.plain, range(10))
+        fleet.start("one")
+        eventually(lambda: fleet.recorded(fleet.plain) == 10)
+        broker.process.kill()
+        assert fleet.end("one") == 0
+        assert "does not answer" in fleet.logs.read_text()
+    finally:
+        broker.process.stop()
+
+
 def _all(bootstrap: str) -> list[str]:
     consumer = confluent_kafka.Consumer(
         {"bootstrap.servers": bootstrap, "group.id": "look", "enable.partition.eof": True}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -11,9 +13,10 @@ import pytest
 
 from driftline_streams.errors import UsageError
 from driftline_streams.transport import app as transport
-from driftline_streams.transport.app import build
+from driftline_streams.transport.app import build, faust_directory
 from driftline_streams.transport.batch import Batch
 from driftline_streams.transport.topics import changelog, create, new_topic
+from driftline_streams.transport.worker import run
 
 
 async def test_batches_follow_each_other_without_a_hole_in_their_names(lab: Any, recorder: Any) -> None:
@@ -90,6 +93,22 @@ async def test_a_table_survives_the_worker(lab: Any) -> None:
             await lab.until(lambda before=before: len(found) > before)
             await lab.until(lambda app=app: app.lag(topic)[1] == 0)
     assert found == [None, b"9"]
+
+
+async def test_a_change_of_a_table_that_the_broker_refuses_stops_the_worker(lab: Any) -> None:
+    chosen, topic = lab.settings(partitions=1, batch_age_s=0.1), lab.topic(1)
+    lab.topic(1, name=changelog(chosen, "kept"), **{"max.message.bytes": "1000"})
+    await lab.send(chosen, topic, 10)
+    app = build(chosen)
+    kept = app.table("kept")
+
+    async def write(batch: Batch) -> None:
+        kept["key"] = os.urandom(5000)
+
+    app.on_batches(topic, write)
+    async with lab.running(app):
+        await lab.until(lambda: app.crashed)
+    assert "MessageSizeTooLarge" in repr(app.crash_reason)
 
 
 async def test_partitions_are_idle_only_when_everything_is_read_and_finished(lab: Any) -> None:
@@ -169,3 +188,11 @@ def test_a_failing_batch_stops_the_worker_and_comes_back_under_its_name(
     assert len(poisoned) == 2
     assert len(set(poisoned)) == 1
     assert f"batch={poisoned[0]}" in fleet.logs.read_text()
+
+
+def test_a_second_worker_with_the_same_id_is_refused(lab: Any) -> None:
+    chosen = lab.settings()
+    with faust_directory(chosen).joinpath("lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(UsageError, match="DRIFTLINE_WORKER_ID"):
+            run(build(chosen))

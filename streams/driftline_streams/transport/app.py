@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
+from pathlib import Path
 from typing import Any, cast
 
 import faust
@@ -102,12 +103,10 @@ class BatchApp(faust.App):
         """Return when the app failed: in a handler, in reading, or in a part of Faust."""
         await self._crashed.wait()
 
-    async def settle_tables(self) -> None:
-        """Wait until the brokers have every change of the tables; raises what they answered if they refused one."""
+    async def settle_tables(self, topic: str) -> None:
+        """Wait until the broker has every change that batches of `topic` made; raises what it answered to one."""
         for table in self._lasting:
-            unsettled, table.unsettled = table.unsettled, []
-            if unsettled:
-                await asyncio.gather(*unsettled)
+            await table.settle(topic)
 
     async def release(self) -> None:
         """Finish or abandon the batches in flight, and take no more until the next assignment."""
@@ -180,8 +179,6 @@ def build(settings: Settings) -> BatchApp:
     SettingsError
         If the Kafka security settings contradict each other or a certificate cannot be read.
     """
-    directory = settings.data_dir / "faust" / settings.worker_id
-    directory.mkdir(parents=True, exist_ok=True)  # Faust creates the last part only
     return BatchApp(
         settings,
         broker=[URL(f"kafka://{address.strip()}") for address in settings.kafka_bootstrap.split(",")],
@@ -190,7 +187,7 @@ def build(settings: Settings) -> BatchApp:
         broker_session_timeout=SESSION_S,
         broker_heartbeat_interval=SESSION_S / 4,
         broker_request_timeout=30.0,  # must not be shorter than the session
-        datadir=str(directory),
+        datadir=str(faust_directory(settings)),
         store="memory://",
         Table=Table,
         TableManager=Tables,
@@ -206,3 +203,10 @@ def build(settings: Settings) -> BatchApp:
         autodiscover=False,
         worker_redirect_stdouts=False,
     )
+
+
+def faust_directory(settings: Settings) -> Path:
+    """Where Faust keeps what belongs to one worker; created, because Faust creates the last part of a path only."""
+    directory = settings.data_dir / "faust" / settings.worker_id
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory

@@ -233,7 +233,7 @@ class Feed:
             cursor.named = batch.last
         if batch.messages:  # all of them may have been deleted since the batch was named
             await self._handler(batch)
-            await self._app.settle_tables()
+            await self._app.settle_tables(self.topic)
         cursor.finish()
         upcoming = cursor.cut(self._limits, time.monotonic())
         named = upcoming.last if upcoming else None

@@ -6,14 +6,18 @@ seen: a batch that is done again after a crash finds the table as the first atte
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections import defaultdict
 from typing import Any, cast
 
 import faust
 from faust.stores.memory import Store
 from faust.tables.manager import TableManager
-from faust.types import EventT
+from faust.types.codecs import CodecArg
 from faust.types.tuples import FutureMessage
+
+from driftline_streams.errors import BrokenInvariant
 
 # Faust logs every start and stop of its parts under the module of their class; these keep that apart from our own logs.
 FAUST_LOG = logging.getLogger("faust")
@@ -41,20 +45,33 @@ class Table(faust.Table[str, bytes]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.unsettled: list[FutureMessage] = []
+        self._unsettled: defaultdict[str, list[FutureMessage]] = defaultdict(list)  # by the topic that caused them
 
-    def _send_changelog(
+    async def settle(self, topic: str) -> None:
+        """Wait until the broker has every change that batches of `topic` made; raises what it answered to one."""
+        if unsettled := self._unsettled.pop(topic, None):
+            done, _ = await asyncio.wait(unsettled)  # not `gather`, which cancels what Faust is about to resolve
+            for future in done:
+                future.result()
+
+    def send_changelog(
         self,
-        event: EventT[Any] | None,
+        partition: int | None,
         key: Any,
         value: Any,
-        key_serializer: Any = None,
-        value_serializer: Any = None,
-    ) -> None:
-        # Stock Faust forgets the future, and with it a write that the broker refused.
-        if event is None:
-            raise RuntimeError(f"write to table {self.name!r} from the handler of a batch: it decides the partition")
-        partition = event.message.partition
-        self.unsettled.append(self.send_changelog(partition, key, value, key_serializer, value_serializer))
+        key_serializer: CodecArg | None = None,
+        value_serializer: CodecArg | None = None,
+    ) -> FutureMessage:
+        """Called by Faust for every change; keeps the future, which stock Faust forgets together with its failure."""
+        future = super().send_changelog(partition, key, value, key_serializer, value_serializer)
+        event = faust.current_event()
+        if event is None or partition is None:
+            raise BrokenInvariant(f"table {self.name!r} was written outside the handler of a batch")
+        self._unsettled[event.message.topic].append(future)
         # Stock Faust notes the partition of a key only in recovery, so it would keep keys of partitions that it lost.
-        cast("Store[str, bytes]", self.data)._key_partition[key] = partition
+        partition_of = cast("Store[str, bytes]", self.data)._key_partition
+        if value is None:
+            partition_of.pop(key, None)
+        else:
+            partition_of[key] = partition
+        return future

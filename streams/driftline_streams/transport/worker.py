@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import gc
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import structlog
 
-from driftline_streams.transport.app import BatchApp
+from driftline_streams.errors import UsageError
+from driftline_streams.settings import Settings
+from driftline_streams.transport.app import BatchApp, faust_directory
 
 log = structlog.get_logger(__name__)
 
@@ -18,8 +23,28 @@ STOP_S = 10.0
 
 
 def run(app: BatchApp) -> int:
-    """Run until SIGTERM or SIGINT (finish the batches in flight, commit, leave; 0) or until the app fails (1)."""
-    return asyncio.run(_run(app))
+    """Run until SIGTERM or SIGINT (finish the batches in flight, commit, leave; 0) or until the app fails (1).
+
+    Raises
+    ------
+    UsageError
+        If a worker with this id runs on this data directory.
+    """
+    with _only_one(app.settings):
+        return asyncio.run(_run(app))
+
+
+@contextmanager
+def _only_one(settings: Settings) -> Iterator[None]:
+    # Two members with one id push each other out of the group for ever, and nobody gets anything done.
+    with faust_directory(settings).joinpath("lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(
+                f"a worker with the id {settings.worker_id!r} runs already: set DRIFTLINE_WORKER_ID for another"
+            ) from None
+        yield
 
 
 async def _run(app: BatchApp) -> int:
