@@ -182,9 +182,12 @@ class PredictionLogger:
                 context={} if other is None else other,
             )
             payload, nulled = encode_prediction(record, now_ms)
-            self._sender.send(self._predictions, key, payload, nulled)
+            queued = self._sender.send(self._predictions, key, payload, nulled)
         except Exception as problem:
-            self._dropped(problem)
+            self._drop(*_reason(problem))
+        else:
+            if not queued:
+                self._drop(DropReason.QUEUE_FULL, "Kafka takes less than is logged, or is away")
         return key
 
     def label(
@@ -227,9 +230,12 @@ class PredictionLogger:
                 weight=weight,
                 source=source,
             )
-            self._sender.send(self._labels, key, encode_label(record, now_ms))
+            queued = self._sender.send(self._labels, key, encode_label(record, now_ms))
         except Exception as problem:
-            self._dropped(problem)
+            self._drop(*_reason(problem))
+        else:
+            if not queued:
+                self._drop(DropReason.QUEUE_FULL, "Kafka takes less than is logged, or is away")
 
     def measure(self, **known: Any) -> Call:
         """Time a model call: `with logger.measure(features=row) as call: …; call.log(prediction=…)`.
@@ -273,13 +279,17 @@ class PredictionLogger:
     def __repr__(self) -> str:
         return f"PredictionLogger({self.model!r}, {self.version!r}, role={self.role!r})"
 
-    def _dropped(self, problem: Exception) -> None:
-        # Whatever a caller's objects raise while they are encoded must not reach the request that is being served.
-        if not isinstance(problem, EventDropped):
-            problem = EventDropped(DropReason.NOT_SERIALIZABLE, f"{type(problem).__name__}: {problem}")
-        self._sender.drop(problem.reason, problem.detail)
+    def _drop(self, reason: DropReason, detail: str) -> None:
+        self._sender.drop(reason, detail)
         if self._raises:
-            raise problem
+            raise EventDropped(reason, detail)
+
+
+def _reason(problem: Exception) -> tuple[DropReason, str]:
+    # Whatever the caller's objects raise while they are encoded must not reach the request that is being served.
+    if isinstance(problem, EventDropped):
+        return problem.reason, problem.detail
+    return DropReason.NOT_SERIALIZABLE, f"{type(problem).__name__}: {problem}"
 
 
 _LOG_ARGUMENTS = inspect.signature(PredictionLogger.log).parameters.keys() - {"self"}

@@ -1,7 +1,9 @@
 """One process's way to Kafka: a bounded queue, the thread that watches over it, and the count of what became of it.
 
-Last step of `log`: `send` hands the event to librdkafka's queue (0.6 µs) and returns; librdkafka's own threads batch,
-compress and deliver. Handing over to a Python thread instead would cost the caller the interpreter's lock later.
+Last step of `log`: `send` hands the encoded event to librdkafka's queue (0.6 µs) and returns; librdkafka's own threads
+batch, compress and deliver without the interpreter's lock. A Python thread that encodes in the background was measured
+too: `log` itself takes 0.4 µs instead of 5, but the rest comes back under the same lock in some other request, and
+until then the caller could change the event, or a crash lose it.
 """
 
 from __future__ import annotations
@@ -60,13 +62,13 @@ class Sender:
         self._connected_at = self._report_at = 0.0
         self._fatal = False
 
-    def send(self, topic: str, key: str, payload: bytes, nulled: int = 0) -> None:
-        """Queue one event.
+    def send(self, topic: str, key: str, payload: bytes, nulled: int = 0) -> bool:
+        """Queue one event; `False` when there is no room. What is not sent, the caller counts with `drop`.
 
         Raises
         ------
         EventDropped
-            If the queue is full, the sender closed or the producer failed for good. The caller counts it with `drop`.
+            If the sender is closed or the producer failed for good.
         """
         with self._lock:
             if self._closed:
@@ -75,7 +77,7 @@ class Sender:
                 producer = self._producer or self._start()
                 producer.produce(topic, payload, key)
             except BufferError:
-                raise EventDropped(DropReason.QUEUE_FULL, "Kafka takes less than is logged") from None
+                return False  # no exception: during an outage this is what every call comes to
             except KafkaException as error:
                 self._fatal |= error.args[0].code() == KafkaError._FATAL
                 raise EventDropped(DropReason.DELIVERY_FAILED, str(error)) from None
@@ -83,6 +85,7 @@ class Sender:
                 raise EventDropped(DropReason.DELIVERY_FAILED, str(error)) from None
             self._accepted += 1
             self._nulled += nulled
+            return True
 
     def drop(self, reason: DropReason, detail: str, n: int = 1) -> None:
         """Count `n` events that are not sent."""

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from driftline import DropReason, EventDropped, encoding
@@ -227,6 +227,7 @@ EVENTS = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(EVENTS)
 def test_whatever_leaves_the_sdk_is_accepted_by_ingest(fields: dict[str, Any]) -> None:
     record = Prediction(**{"prediction": 1, **fields}, model="m", version="v")
