@@ -21,6 +21,8 @@ from confluent_kafka.cimpl import NewTopic
 from driftline_streams.embedded import services
 from driftline_streams.embedded.services import Services
 from driftline_streams.settings import Settings
+from driftline_streams.sinks.clickhouse import ClickHouse as Sink
+from driftline_streams.sinks.migrations import migrate
 
 T = TypeVar("T")
 
@@ -156,3 +158,17 @@ def eventually() -> Eventually:
     """Wait for a condition instead of sleeping."""
 
     return _wait
+
+
+@pytest.fixture
+def migrated(settings: MakeSettings) -> Iterator[Client]:
+    """A client on a database of its own with all tables and views."""
+    own = settings()
+    migrate(Sink(own))
+    with clickhouse_connect.get_client(
+        host=own.clickhouse_host,
+        port=own.clickhouse_port,
+        database=own.clickhouse_database,
+        autogenerate_session_id=False,
+    ) as client:
+        yield client

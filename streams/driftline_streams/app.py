@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 import msgspec
 import structlog
@@ -23,13 +23,13 @@ from driftline_streams import model_topic
 from driftline_streams.alerts.notify import Notify
 from driftline_streams.alerts.send import Sender
 from driftline_streams.detectors.detect import Detect
-from driftline_streams.errors import DriftlineError
+from driftline_streams.errors import DriftlineError, UsageError
 from driftline_streams.ingest import Ingest
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.effects import Effects, Message
 from driftline_streams.outcomes.join import Join, JoinResult
 from driftline_streams.outcomes.lookup import Lookup
-from driftline_streams.performance.watch import watch
+from driftline_streams.performance.watch import Watch
 from driftline_streams.settings import Settings
 from driftline_streams.sinks.clickhouse import ClickHouse
 from driftline_streams.telemetry import logs
@@ -39,6 +39,7 @@ from driftline_streams.transport.app import BatchApp, build
 from driftline_streams.transport.batch import Batch
 from driftline_streams.transport.overlay import Overlay
 from driftline_streams.transport.producer import Producer
+from driftline_streams.transport.topics import describe
 
 log = structlog.get_logger(__name__)
 
@@ -66,11 +67,14 @@ class Pipeline:
         self.detect = Detect(self.catalog, prefix, lateness_ms=int(settings.lateness_s * 1000))
         self.join = Join(self.catalog, prefix, Lookup(self.clickhouse))
         self.notify = Notify(self.catalog, prefix)
+        self.performance = Watch(self.catalog, prefix, self.clickhouse.query)
         self.sender = Sender([target.get_secret_value() for target in settings.notify], self.metrics.delivered)
 
         self.detect_state = self.app.table("detect")
         self.notify_state = self.app.table("notify")
 
+        self._partitions: dict[str, int] = {}  # by topic, as the broker has them
+        self._announced = False  # whether `detect` knows the source partitions
         self._unmirrored: list[model_topic.Entry] = []  # entries that are not in ClickHouse yet
         self._recovered: set[tuple[str, int]] = set()  # partitions of labels whose waiting labels were taken up
 
@@ -89,6 +93,8 @@ class Pipeline:
 
     async def on_predictions(self, batch: Batch) -> None:
         """Ingest: raw rows, sums of windows and features, partials for `detect`, and what was refused."""
+        if not self._announced:
+            await self._announce()
         result = self.ingest(batch, _now_ms())
         await self._carry_out(batch.name, result.effects)
         for rows in result.effects.rows:
@@ -149,17 +155,19 @@ class Pipeline:
 
     async def send_clocks(self) -> None:
         """Tell `detect` which partitions are silent, so that their windows close."""
+        idle = self.app.idle_partitions(self._name(topics.PREDICTIONS), self.settings.idle_s)
+        await self._send_clocks(idle, _now_ms())
+
+    async def _announce(self) -> None:
+        """Tell `detect` which source partitions there are, before the first partial: it waits for all of them."""
+        await self._send_clocks(range(self._partitions[self._name(topics.PREDICTIONS)]), time_ms=0)
+        self._announced = True
+
+    async def _send_clocks(self, sources: Iterable[int], time_ms: int) -> None:
         source, partials = self._name(topics.PREDICTIONS), self._name(topics.PARTIALS)
-        idle = self.app.idle_partitions(source, self.settings.idle_s)
-        time_ms = _now_ms()
-        clocks = [Clock(topic=source, partition=partition, time_ms=time_ms) for partition in idle]
-        await self.producer.send(
-            [
-                Message(partials, msgspec.json.encode(clock), partition=target)
-                for clock in clocks
-                for target in range(self.settings.partitions)
-            ]
-        )
+        clocks = [msgspec.json.encode(Clock(topic=source, partition=p, time_ms=time_ms)) for p in sources]
+        targets = range(self._partitions[partials])
+        await self.producer.send([Message(partials, clock, partition=t) for clock in clocks for t in targets])
 
     async def retry_labels(self) -> None:
         """Try the labels again whose prediction had not come; take up those of partitions that are new here."""
@@ -178,8 +186,19 @@ class Pipeline:
         self.metrics.orphaned.inc(result.orphaned)
         self.metrics.waiting.set(result.waiting)
 
-    def learn_models(self) -> None:
-        """Read all specs and references before the first batch, so that every window has its model's width."""
+    def prepare(self) -> None:
+        """Learn before the first batch which topics there are, and how each model wants its windows.
+
+        Raises
+        ------
+        UsageError
+            If a topic is missing.
+        Unavailable
+            If Kafka does not answer.
+        """
+        self._partitions = {topic.name: topic.partitions for topic in describe(self.settings)}
+        if missing := [name for name, partitions in self._partitions.items() if not partitions]:
+            raise UsageError(f"run `driftline topics` first: {missing[0]} does not exist")
         self._unmirrored = self.models.catch_up()
         model_topic.update(self.catalog, self._unmirrored)
 
@@ -195,8 +214,9 @@ class Pipeline:
     async def watch_performance(self) -> None:
         """Compare matured days with the limits of the specs; one worker does it for all."""
         if self._leads():
-            effects = await watch(self.clickhouse.query, self.catalog, self.settings.topic_prefix, _now_ms())
-            await self._carry_out(f"performance:{_now_ms()}", effects)
+            result = await self.performance(_now_ms())
+            if result.name:
+                await self._carry_out(result.name, result.effects)
 
     async def measure(self) -> None:
         """Bring the gauges up to date."""
@@ -236,12 +256,14 @@ def run(settings: Settings) -> int:
 
     Raises
     ------
+    UsageError
+        If topics are missing.
     Unavailable
         If Kafka does not answer at the start.
     """
     logs.configure(settings.log_format, settings.log_level)
     pipeline = Pipeline(settings)
-    pipeline.learn_models()
+    pipeline.prepare()
     pipeline.metrics.serve(settings.metrics_host, settings.metrics_port)
     try:
         return worker.run(pipeline.app)

@@ -7,6 +7,7 @@ Commands only read settings, call one function and print what it returned. Impor
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -35,8 +36,8 @@ out = Console()
 err = Console(stderr=True)
 
 
-def _settings(data_dir: Path | None = None) -> Settings:
-    return Settings.load(**({} if data_dir is None else {"data_dir": data_dir}))
+def _settings(data_dir: Path | None = None, *, discover: bool = True) -> Settings:
+    return Settings.load(discover=discover, **({} if data_dir is None else {"data_dir": data_dir}))
 
 
 @app.command()
@@ -55,7 +56,7 @@ def demo(
     """
     from driftline_streams.demo.run import run
 
-    raise typer.Exit(run(_settings(data_dir), stop=stop, as_json=as_json, speed=speed, days=days))
+    raise typer.Exit(run(_settings(data_dir, discover=False), stop=stop, as_json=as_json, speed=speed, days=days))
 
 
 @app.command()
@@ -63,7 +64,7 @@ def up(data_dir: DataDir = None) -> None:
     """Start Apache Kafka and ClickHouse on this machine, on free loopback ports; data survives `down`."""
     from driftline_streams.embedded import commands
 
-    commands.up(_settings(data_dir))
+    commands.up(_settings(data_dir, discover=False))
 
 
 @app.command()
@@ -71,7 +72,7 @@ def down(data_dir: DataDir = None) -> None:
     """Stop what `up` started; the data stays."""
     from driftline_streams.embedded import commands
 
-    commands.down(_settings(data_dir))
+    commands.down(_settings(data_dir, discover=False))
 
 
 @app.command()
@@ -79,7 +80,7 @@ def status(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Say what runs on this machine and where it answers."""
     from driftline_streams.embedded import commands
 
-    commands.status(_settings(data_dir), as_json=as_json)
+    commands.status(_settings(data_dir, discover=False), as_json=as_json)
 
 
 @app.command()
@@ -100,7 +101,8 @@ def migrate(data_dir: DataDir = None) -> None:
     from driftline_streams.sinks.migrations import migrate as apply
 
     settings = _settings(data_dir)
-    applied = apply(ClickHouse(settings))
+    with closing(ClickHouse(settings)) as clickhouse:
+        applied = apply(clickhouse)
     for name in applied:
         out.print(f"applied {name}")
     if not applied:
@@ -164,7 +166,8 @@ def ledger(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     from driftline_streams.sinks.clickhouse import ClickHouse
 
     settings = _settings(data_dir)
-    found = take_account(settings, ClickHouse(settings))
+    with closing(ClickHouse(settings)) as clickhouse:
+        found = take_account(settings, clickhouse)
     if as_json:
         out.print_json(printing.ledger_json(found))
     else:

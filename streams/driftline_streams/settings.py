@@ -66,8 +66,10 @@ class Settings(BaseSettings):
     data_dir: Path = Path(".driftline")
 
     @classmethod
-    def load(cls, **given: Any) -> Self:
+    def load(cls, *, discover: bool = True, **given: Any) -> Self:
         """Settings from `given`, the environment, the services of the data directory and the defaults, in this order.
+
+        Without `discover` the services of the data directory are left out: for those who start and stop them.
 
         Raises
         ------
@@ -76,7 +78,7 @@ class Settings(BaseSettings):
         """
         try:
             settings = cls(**given)
-            found = _services(settings.data_dir)
+            found = _services(settings.data_dir) if discover else {}
             unset = {name: value for name, value in found.items() if name not in settings.model_fields_set}
             return cls(**{**given, **unset}) if unset else settings
         except ValidationError as error:
