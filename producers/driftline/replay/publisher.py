@@ -6,6 +6,7 @@ drop, so this waits instead.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from confluent_kafka import KafkaError, Message, Producer
 from driftline.connection import producer_config, topic_prefix
 from driftline_schemas.records import Label, Prediction
 from driftline_schemas.topics import LABELS, PREDICTIONS
+
+_log = logging.getLogger("driftline")
 
 Progress = Callable[[int, int], None]  # events handed over so far, event time of the latest in ms
 
@@ -75,7 +78,8 @@ class Publisher:
         self._first_ms: int | None = None
         self._first_at = 0.0
         options = {"on_delivery": self._on_delivery, "delivery.report.only.error": True, **(config or {})}
-        self._producer = Producer(producer_config(bootstrap, options, MAX_QUEUED))
+        # With a logger librdkafka's own lines ("Connection refused", …) go to `logging` instead of stderr.
+        self._producer = Producer(producer_config(bootstrap, options, MAX_QUEUED), logger=_log)
 
     def publish(self, records: Iterable[Prediction | Label], progress: Progress | None = None) -> None:
         """Hand over records in the given order, which should be that of their times; waits while Kafka is behind.
@@ -124,7 +128,9 @@ class Publisher:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._producer.flush(-1 if kind is None else LEAVE_S)
+        if self._producer.flush(-1 if kind is None else LEAVE_S):
+            self._producer.purge()
+            self._producer.flush(SLEEP_S)  # serves the reports of what was purged
 
     def _on_delivery(self, error: KafkaError | None, _: Message) -> None:
         if error is not None:

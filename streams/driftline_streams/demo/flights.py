@@ -147,7 +147,7 @@ def _numbers(
     found = by_hour[list(WEATHER)].reindex(latest)
     columns = {
         "sched_hour": flights["hour"],
-        "weekday": pd.to_datetime(flights[["year", "month", "day"]]).dt.weekday,
+        "weekday": pd.to_datetime(flights[["year", "month", "day"]]).dt.day_of_week,
         "distance": flights["distance"],
         "plane_age": flights["year"].to_numpy() - by_tail["year"].to_numpy(),
         "seats": by_tail["seats"],
