@@ -209,7 +209,8 @@ def replay(
     """
     from driftline_streams import replay_command
 
-    replay_command.run(_settings(data_dir), file, spec, speed=speed, limit=limit, dry_run=dry_run, as_json=as_json)
+    wishes = replay_command.Wishes(speed=speed, limit=limit, dry_run=dry_run, as_json=as_json)
+    raise typer.Exit(replay_command.run(_settings(data_dir), file, spec, wishes))
 
 
 @app.command()

@@ -95,11 +95,14 @@ def publish(settings: Settings, records: Sequence[ModelSpec | Reference]) -> Non
             MODELS.full_name(settings.topic_prefix),
             msgspec.json.encode(record),
             key_of(record),
-            on_delivery=lambda error, _: failed.append(str(error)) if error else None,
+            on_delivery=lambda error, _: failed.append(error.str()) if error else None,
         )
     if producer.flush(TIMEOUT_S) or failed:
         reason = failed[0] if failed else f"no answer within {TIMEOUT_S:.0f} s"
-        raise Unavailable(f"Kafka at {settings.kafka_bootstrap} did not take the records: {reason}")
+        raise Unavailable(
+            f"Kafka at {settings.kafka_bootstrap} did not take the records: {reason}; "
+            "is it up (`driftline up`) and the topic created (`driftline topics`)?"
+        )
 
 
 def read_all(settings: Settings) -> list[Entry]:
@@ -168,7 +171,7 @@ class Follower:
                 if error.code() == KafkaError._PARTITION_EOF:
                     self._at_end = True
                 continue  # anything else librdkafka retries by itself
-            entry = _entry(message.key(), message.value(), message.offset(), message.timestamp()[1])
+            entry = _entry(message.key(), message.value(), message.offset() or 0, message.timestamp()[1])
             if entry is not None:
                 entries.append(entry)
         return entries
