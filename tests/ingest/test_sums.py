@@ -35,7 +35,7 @@ def assert_moments(found: Moments, true: Tally) -> None:
     assert found.sum_squares == close(math.fsum(x * x for x in true.numbers))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(BATCHES, catalogs())
 def test_windows_are_those_of_one_event_at_a_time(drawn: list[dict[str, Any]], catalog: Catalog) -> None:
     batch = batch_of(*drawn)
@@ -68,7 +68,7 @@ def test_windows_are_those_of_one_event_at_a_time(drawn: list[dict[str, Any]], c
             assert_moments(moments, true[key].signals[name])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(BATCHES, catalogs())
 def test_features_are_those_of_one_event_at_a_time(drawn: list[dict[str, Any]], catalog: Catalog) -> None:
     batch = batch_of(*drawn)
@@ -108,7 +108,7 @@ def test_features_are_those_of_one_event_at_a_time(drawn: list[dict[str, Any]], 
         assert row["bins"] == bins
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(BATCHES, catalogs(), st.lists(st.integers(0, 40), max_size=4))
 def test_the_partials_of_any_split_add_up_to_the_partial_of_all(
     drawn: list[dict[str, Any]], catalog: Catalog, cuts: list[int]

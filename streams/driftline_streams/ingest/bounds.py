@@ -1,4 +1,7 @@
-"""Keeping names within bounds: the frequent ones stay, the rest become one."""
+"""Keeping names within bounds: the frequent ones stay, the rest become one.
+
+In the walk: before segments, categories and classes are counted.
+"""
 
 from __future__ import annotations
 

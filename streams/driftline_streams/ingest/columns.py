@@ -1,6 +1,6 @@
 """The events of a batch as columns, and what the catalog says of the model versions among them.
 
-In the walk: made a thousand events at a time by `read`; raw rows, windows and features are all computed from it.
+In the walk: made by `read`, some events at a time, and joined; raw rows, windows and features are all computed from it.
 """
 
 from __future__ import annotations
@@ -19,8 +19,6 @@ from driftline_streams.ingest.event import NO_CONTEXT, Event
 from driftline_streams.ingest.values import Texts, Values
 from driftline_streams.kernel.catalog import Catalog, class_name
 from driftline_streams.kernel.histogram import Floats, Ints
-
-_NOTHING: dict[str, float] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +76,7 @@ class Columns:
             value=predictions.number,
             features=entries_of([event.features for event in events]),
             segment=entries_of([event.segment for event in events]),
-            probabilities=entries_of([event.probabilities or _NOTHING for event in events]),
+            probabilities=_probabilities(events),
             strings=_strings(events),
         )
 
@@ -132,6 +130,11 @@ class Columns:
         """Which events are of this model version, ascending."""
         place = [(version.model, version.name) for version in self.versions].index((model, name))
         return np.flatnonzero(self.version == place)
+
+
+def _probabilities(events: Sequence[Event]) -> Entries:
+    given = [event.probabilities for event in events]
+    return entries_of([found or {} for found in given]) if any(given) else Entries.empty(len(events))
 
 
 def _strings(events: Sequence[Event]) -> dict[str, list[str]]:

@@ -15,6 +15,7 @@ from msgspec import Raw
 
 from driftline_schemas.records import MAX_EVENT_BYTES, MAX_FEATURES, Reason
 from driftline_streams.ingest.event import NO_CONTEXT, Event
+from driftline_streams.ingest.typed import Decode
 from driftline_streams.kernel.clock import all_to_ms
 from driftline_streams.kernel.histogram import Ints
 from driftline_streams.kernel.limits import EARLIEST_MS, FUTURE_MS
@@ -60,40 +61,67 @@ class Admitted:
     refused: list[Refusal]
 
 
-def decode(values: Sequence[bytes | None], first: int = 0) -> Decoded:
-    """Read every payload; a bad one costs itself only. `first` is the index of the first one in the batch.
+def decode(values: Sequence[bytes | None], first: int = 0, typed: Decode | None = None) -> Decoded:
+    """Read every payload; a bad one costs itself only.
 
     `map` inside `extend` runs without a Python frame an event. When a payload raises, the events before it are in the
     list already, the iterator stands behind it, and the loop goes on from there.
+
+    Parameters
+    ----------
+    values
+        The payloads; a tombstone is `None`.
+    first
+        The index of the first one in the batch.
+    typed
+        A faster decoder, to be tried before the general one.
     """
+    fast = _decode if typed is None else typed
     events: list[Event] = []
     refused: list[Refusal] = []
     unknown_fields = 0
     rest = iter([value if value is not None and len(value) <= MAX_EVENT_BYTES else None for value in values])
     while True:
         try:
-            events.extend(map(_decode, rest))  # type: ignore[arg-type]  # None raises the TypeError below
+            events.extend(map(fast, rest))  # type: ignore[arg-type]  # None raises the TypeError below
             break
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError) as error:
+        except (*_UNREADABLE, TypeError):
             value = values[len(events) + len(refused)]
-            index = first + len(events) + len(refused)
-            if not value:
-                refused.append(Refusal(index, Reason.EMPTY, "the message has no value"))
-            elif len(value) > MAX_EVENT_BYTES:
-                detail = f"{len(value)} bytes; an event has at most {MAX_EVENT_BYTES}"
-                refused.append(Refusal(index, Reason.TOO_LARGE, detail))
-            elif isinstance(error, msgspec.ValidationError) and "unknown field" in str(error):
-                try:
-                    event, found = _with_unknown_fields(value)
-                    events.append(event)
-                    unknown_fields += found
-                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as worse:
-                    refused.append(Refusal(index, reason_of(worse), str(worse)))
-            else:
-                refused.append(Refusal(index, reason_of(error), str(error)))
+            try:
+                event, unknown = _read_carefully(value)
+                events.append(event)
+                unknown_fields += unknown
+            except _Refused as refusal:
+                refused.append(Refusal(first + len(events) + len(refused), refusal.reason, refusal.detail))
     keep = np.ones(len(values), np.bool_)
     keep[[refusal.index - first for refusal in refused]] = False
     return Decoded(events, first + np.flatnonzero(keep), refused, unknown_fields)
+
+
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+class _Refused(Exception):  # never leaves this module
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason, self.detail = reason, detail
+
+
+def _read_carefully(value: bytes | None) -> tuple[Event, int]:
+    """One event the general way, and how many unknown fields it has; raises `_Refused`."""
+    if not value:
+        raise _Refused(Reason.EMPTY, "the message has no value")
+    if len(value) > MAX_EVENT_BYTES:
+        raise _Refused(Reason.TOO_LARGE, f"{len(value)} bytes; an event has at most {MAX_EVENT_BYTES}")
+    try:
+        try:
+            return _decode(value), 0
+        except msgspec.ValidationError as error:
+            if "unknown field" not in str(error):
+                raise
+            return _with_unknown_fields(value)
+    except _UNREADABLE as error:
+        raise _Refused(reason_of(error), str(error)) from None
 
 
 def _with_unknown_fields(value: bytes) -> tuple[Event, int]:
@@ -121,13 +149,17 @@ def admit(decoded: Decoded, now_ms: int) -> Admitted:
     time_ms = all_to_ms([event.timestamp for event in events])
     latest_ms = now_ms + FUTURE_MS
     # Nearly every event passes, so they are looked at closely only when something about them is unusual.
-    unusual = (time_ms < EARLIEST_MS) | (time_ms > latest_ms)
-    unusual |= np.fromiter((event.prediction is None for event in events), np.bool_, len(events))
-    unusual |= np.fromiter((event.context is not NO_CONTEXT for event in events), np.bool_, len(events))
-    unusual |= np.fromiter((len(event.features) for event in events), np.int64, len(events)) > MAX_FEATURES
+    unusual = {
+        place
+        for place, event in enumerate(events)
+        if event.prediction is None
+        or event.context is not NO_CONTEXT
+        or (type(event.features) is dict and len(event.features) > MAX_FEATURES)  # typed ones are narrow
+    }
+    unusual.update(np.flatnonzero((time_ms < EARLIEST_MS) | (time_ms > latest_ms)).tolist())
     refused: list[Refusal] = []
     keep = np.ones(len(events), np.bool_)
-    for place in np.flatnonzero(unusual).tolist():
+    for place in sorted(unusual):
         verdict = _judge(events[place], int(time_ms[place]), latest_ms)
         if verdict is not None:
             keep[place] = False
@@ -141,7 +173,7 @@ def admit(decoded: Decoded, now_ms: int) -> Admitted:
 def _judge(event: Event, time_ms: int, latest_ms: int) -> tuple[Reason, str] | None:
     if not EARLIEST_MS <= time_ms <= latest_ms:
         return Reason.TIMESTAMP_OUT_OF_RANGE, f"epoch ms {time_ms} is not between {EARLIEST_MS} and {latest_ms}"
-    if len(event.features) > MAX_FEATURES:
+    if type(event.features) is dict and len(event.features) > MAX_FEATURES:
         return Reason.TOO_MANY_FEATURES, f"{len(event.features)} features; an event has at most {MAX_FEATURES}"
     if event.prediction is None and event.status == "ok":
         return Reason.NO_PREDICTION, "status is ok, but there is no prediction"

@@ -9,13 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
+from msgspec.structs import astuple
 
 from driftline_schemas.records import Scalar
 from driftline_streams.ingest.values import NO_TEXT, Texts, Values
 from driftline_streams.kernel.histogram import Ints
+
+Object = Mapping[str, Scalar] | Struct  # a dictionary, or a struct of `typed` with one field a key
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,12 @@ class Entries:
     row: Ints
     key: Texts
     value: Values
+
+    @classmethod
+    def empty(cls, n: int) -> Entries:
+        """`n` objects without entries."""
+        nothing = Texts([], np.empty(0, np.int64))
+        return cls(np.zeros(n, np.uint64), np.empty(0, np.int64), nothing, Values(np.empty(0), nothing))
 
     @classmethod
     def join(cls, parts: Sequence[Entries]) -> Entries:
@@ -55,7 +66,7 @@ class Entries:
         return np.cumsum(np.bincount(self.row[chosen], minlength=len(self.ends))).astype(np.uint64)
 
 
-def entries_of(objects: Sequence[Mapping[str, Scalar]]) -> Entries:
+def entries_of(objects: Sequence[Object]) -> Entries:
     """The entries of `objects`, in the faster of two ways that give the same.
 
     >>> entries = entries_of([{"a": 1.0}, {}, {"a": "x", "b": None}])
@@ -80,45 +91,53 @@ class Shapes:
     lengths: Ints
 
     @classmethod
-    def of(cls, objects: Sequence[Mapping[str, Scalar]]) -> Shapes:
+    def of(cls, objects: Sequence[Object]) -> Shapes:
         """Two objects with the same keys in another order have two shapes."""
-        names = list(map(tuple, objects))
-        places = {shape: place for place, shape in enumerate(dict.fromkeys(names))}
-        of_object = np.fromiter(map(places.__getitem__, names), np.int64, len(names))
-        lengths = np.fromiter(map(len, places), np.int64, len(places))
-        return cls(list(places), of_object, lengths[of_object])
+        shapes = [tuple(found) if type(found) is dict else type(found) for found in objects]
+        places = {shape: place for place, shape in enumerate(dict.fromkeys(shapes))}
+        of_object = np.fromiter(map(places.__getitem__, shapes), np.int64, len(shapes))
+        names = [shape if isinstance(shape, tuple) else shape.__struct_encode_fields__ for shape in places]  # type: ignore[union-attr]
+        return cls(names, of_object, np.fromiter(map(len, names), np.int64, len(names))[of_object])
 
 
-def one_by_one(objects: Sequence[Mapping[str, Scalar]]) -> Entries:
+def one_by_one(objects: Sequence[Object]) -> Entries:
     """The entries of objects of any shapes, at the same cost for each."""
-    lengths = np.fromiter(map(len, objects), np.int64, len(objects))
+    dicts = [found if isinstance(found, Mapping) else _as_dict(found) for found in objects]
+    lengths = np.fromiter(map(len, dicts), np.int64, len(dicts))
     return Entries(
         ends=np.cumsum(lengths).astype(np.uint64),
-        row=np.repeat(np.arange(len(objects)), lengths),
-        key=Texts.of(list(chain.from_iterable(objects))),
-        value=Values.of(_scalars(objects)),
+        row=np.repeat(np.arange(len(dicts)), lengths),
+        key=Texts.of(list(chain.from_iterable(dicts))),
+        value=Values.of(list(chain.from_iterable(found.values() for found in dicts))),
     )
 
 
-def by_shape(objects: Sequence[Mapping[str, Scalar]], shapes: Shapes) -> Entries:
+def _as_dict(found: Struct) -> dict[str, Scalar]:
+    return dict(zip(found.__struct_encode_fields__, astuple(found), strict=True))
+
+
+def by_shape(objects: Sequence[Object], shapes: Shapes) -> Entries:
     """The entries of objects of few shapes, one column of values at a time."""
     ends = np.cumsum(shapes.lengths)
     total = int(shapes.lengths.sum())
-    number, code, key = np.full(total, np.nan), np.full(total, NO_TEXT), np.empty(total, np.int64)
+    number, code, key = np.empty(total), np.empty(total, np.int64), np.empty(total, np.int64)
     keys = Texts.of([name for names in shapes.names for name in names])
-    key_codes = iter(keys.code.tolist())
     texts: list[str] = []
+    first = 0
     for place, names in enumerate(shapes.names):
         rows = np.flatnonzero(shapes.of_object == place)
+        width = len(names)
         scalars = _scalars([objects[row] for row in rows.tolist()])
-        begin = ends[rows] - len(names)
-        for column in range(len(names)):
-            values = Values.of(scalars[column :: len(names)])
-            number[begin + column] = values.number
-            key[begin + column] = next(key_codes)
+        numbers, codes = np.full((len(rows), width), np.nan), np.full((len(rows), width), NO_TEXT)
+        for column in range(width):
+            values = Values.of(scalars[column::width])
+            numbers[:, column] = values.number
             if values.text.values:
-                code[begin + column] = np.where(values.text.code == NO_TEXT, NO_TEXT, values.text.code + len(texts))
+                codes[:, column] = np.where(values.text.code == NO_TEXT, NO_TEXT, values.text.code + len(texts))
                 texts += values.text.values
+        there = (ends[rows] - width)[:, np.newaxis] + np.arange(width)
+        number[there], code[there], key[there] = numbers, codes, keys.code[first : first + width]
+        first += width
     distinct = Texts.of(texts)
     code = np.append(distinct.code, NO_TEXT)[code]  # code -1 is the last place
     return Entries(
@@ -129,5 +148,7 @@ def by_shape(objects: Sequence[Mapping[str, Scalar]], shapes: Shapes) -> Entries
     )
 
 
-def _scalars(objects: Sequence[Mapping[str, Scalar]]) -> list[Scalar]:
-    return list(chain.from_iterable(map(dict.values, objects)))  # type: ignore[arg-type]  # msgspec makes dicts
+def _scalars(objects: Sequence[Object]) -> list[Scalar]:
+    """The values of objects of the same shape, one object after the other."""
+    values: Any = dict.values if objects and type(objects[0]) is dict else astuple
+    return list(chain.from_iterable(map(values, objects)))

@@ -115,9 +115,12 @@ class FeatureSums:
     def _bin_column(self, names: Texts) -> MapColumn:
         bins, width = self.bins, max(1, len(self.bins.label.values))
         keys, place = compact(names.code[self.signal[bins.group]] * width + bins.label.code, len(names.values) * width)
-        texts = [names.values[key // width] + BIN_SEPARATOR + bins.label.values[key % width] for key in keys.tolist()]
+        # A bin of one model and a category of another may be written alike.
+        texts = Texts.of(
+            [names.values[key // width] + BIN_SEPARATOR + bins.label.values[key % width] for key in keys.tolist()]
+        )
         ends = _ends(self.cell[bins.group], len(self.cells))
-        return MapColumn(ends, Coded(texts, place), bins.count.astype(np.uint64))
+        return MapColumn(ends, texts.column(place), bins.count.astype(np.uint64))
 
     def records(self) -> list[list[FeatureCell]]:
         """The cells of each version, in order of their windows; shape `(versions,)`."""
@@ -155,7 +158,9 @@ def _bins(seen: Observations, group: Ints, size: int) -> Bins:
     has_edges = np.array([len(signal.edges) > 0 for signal in seen.signals], np.bool_)
     numeric = np.flatnonzero(has_edges[seen.signal] & ~np.isnan(seen.number))
     # Sorted by signal, the values of each lie side by side and are searched in its edges in one go.
-    numeric = numeric[np.argsort(seen.signal[numeric], kind="stable")]
+    # Two bytes are sorted by radix, four times as fast as eight by comparison.
+    narrow = np.uint16 if len(seen.signals) <= 2**16 else np.int64
+    numeric = numeric[np.argsort(seen.signal[numeric].astype(narrow), kind="stable")]
     number = seen.number[numeric]
     index = np.empty(len(numeric), np.int64)
     end = 0

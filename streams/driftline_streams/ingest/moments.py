@@ -1,4 +1,7 @@
-"""Sums by group: what means and standard deviations are made of, for many groups at once."""
+"""Sums by group: what means and standard deviations are made of, for many groups at once.
+
+In the walk: `windows` and `features` sum every signal of every cell of a batch with it.
+"""
 
 from __future__ import annotations
 

@@ -77,9 +77,10 @@ class Observations:
                     signal_of[seen[place][name]] = len(signals)
                 signals.append(_feature(place, version, name, name in declared))
 
-        kept = np.flatnonzero(signal_of[pair_of] >= 0)
+        signal_of_entry = signal_of[pair_of]
+        kept = np.flatnonzero(signal_of_entry >= 0)
         signal = np.concatenate(
-            [*(columns.version * len(OWN) + place for place in range(len(OWN))), signal_of[pair_of[kept]]]
+            [*(columns.version * len(OWN) + place for place in range(len(OWN))), signal_of_entry[kept]]
         )
         number = np.concatenate([columns.score, columns.confidence, columns.value, features.value.number[kept]])
         shift = len(columns.label.values)  # the codes of feature texts come after those of predicted classes
@@ -151,7 +152,7 @@ def _by_kind(number: Floats, text: Texts, kind: Ints) -> tuple[Floats, Texts]:
         numbers, place = np.unique(number[unnamed] + 0.0, return_inverse=True)  # + 0.0: -0 and 0 are the same class
         code[unnamed] = len(values) + place
         values = [*values, *map(class_name, numbers.tolist())]
-    distinct = Texts.of(values)  # a class may be a number here and a text there
-    there = code != NO_TEXT
-    code[there] = distinct.code[code[there]]
+    distinct = Texts.of(values)
+    if len(distinct.values) < len(values):  # a class may be a number here and a text there
+        code = np.append(distinct.code, NO_TEXT)[code]
     return np.where(categorical, np.nan, number), Texts(distinct.values, code)
