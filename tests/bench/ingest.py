@@ -25,7 +25,6 @@ from driftline_streams.ingest.features import FeatureSums
 from driftline_streams.ingest.partials import Source, encode
 from driftline_streams.ingest.raw import raw_rows
 from driftline_streams.ingest.read import AT_A_TIME, read
-from driftline_streams.ingest.typed import Learner
 from driftline_streams.ingest.windows import WindowSums
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.histogram import edges
@@ -139,13 +138,6 @@ def best_us(n: int, run: Callable[[], object], rounds: int = 5) -> float:
     return min(times) / n * 1e6
 
 
-class Unlearned(Learner):
-    """Learns nothing, so that everything is read the general way."""
-
-    def learn(self, events: Sequence[Event]) -> None:
-        """Forget them."""
-
-
 def _decode_all(chunk: list[bytes]) -> int:
     return len(list(map(_decode, chunk)))
 
@@ -156,9 +148,7 @@ def main(n: int) -> None:
     batch = MemoryBatch(values)
     print(f"{n} events of {sum(map(len, values)) / n:.0f} bytes")
     gc.freeze()
-    learner = Learner()
-    read(values, NOW_MS, known, learner)
-    reading = read(values, NOW_MS, known, learner)
+    reading = read(values, NOW_MS, known)
     assert reading.columns is not None
     columns = reading.columns
     windows, features = WindowSums.of(columns), FeatureSums.of(columns)
@@ -168,9 +158,8 @@ def main(n: int) -> None:
     chunks = [values[first : first + AT_A_TIME] for first in range(0, n, AT_A_TIME)]
     parts: dict[str, Callable[[], object]] = {
         "limit": lambda: [_decode_all(chunk) for chunk in chunks],
-        "decode, admit": lambda: [admit(decode(chunk, 0, learner.decode), NOW_MS) and None for chunk in chunks],
-        "read untyped": lambda: read(values, NOW_MS, known, Unlearned()),
-        "read": lambda: read(values, NOW_MS, known, learner),
+        "decode, admit": lambda: [admit(decode(chunk), NOW_MS) and None for chunk in chunks],
+        "read": lambda: read(values, NOW_MS, known),
         "raw rows": lambda: raw_rows(columns, (batch.topic, 0), offset, NOW_MS),
         "windows": lambda: WindowSums.of(columns).rows(),
         "features": lambda: FeatureSums.of(columns).rows(),

@@ -15,7 +15,6 @@ from msgspec import Raw
 
 from driftline_schemas.records import MAX_EVENT_BYTES, MAX_FEATURES, Reason
 from driftline_streams.ingest.event import NO_CONTEXT, Event
-from driftline_streams.ingest.typed import Decode
 from driftline_streams.kernel.clock import all_to_ms
 from driftline_streams.kernel.histogram import Ints
 from driftline_streams.kernel.limits import EARLIEST_MS, FUTURE_MS
@@ -61,34 +60,24 @@ class Admitted:
     refused: list[Refusal]
 
 
-def decode(values: Sequence[bytes | None], first: int = 0, typed: Decode | None = None) -> Decoded:
-    """Read every payload; a bad one costs itself only.
+def decode(values: Sequence[bytes | None], first: int = 0) -> Decoded:
+    """Read every payload (a tombstone is `None`); `first` is the index of the first one in the batch.
 
-    `map` inside `extend` runs without a Python frame an event. When a payload raises, the events before it are in the
-    list already, the iterator stands behind it, and the loop goes on from there.
-
-    Parameters
-    ----------
-    values
-        The payloads; a tombstone is `None`.
-    first
-        The index of the first one in the batch.
-    typed
-        A faster decoder, to be tried before the general one.
+    A bad payload costs itself only. `map` inside `extend` runs without a Python frame an event; when a payload raises,
+    the events before it are in the list already, the iterator stands behind it, and the loop goes on from there.
     """
-    fast = _decode if typed is None else typed
     events: list[Event] = []
     refused: list[Refusal] = []
     unknown_fields = 0
     rest = iter([value if value is not None and len(value) <= MAX_EVENT_BYTES else None for value in values])
     while True:
         try:
-            events.extend(map(fast, rest))  # type: ignore[arg-type]  # None raises the TypeError below
+            events.extend(map(_decode, rest))  # type: ignore[arg-type]  # None raises the TypeError below
             break
         except (*_UNREADABLE, TypeError):
             value = values[len(events) + len(refused)]
             try:
-                event, unknown = _read_carefully(value)
+                event, unknown = _read_again(value)
                 events.append(event)
                 unknown_fields += unknown
             except _Refused as refusal:
@@ -107,19 +96,14 @@ class _Refused(Exception):  # never leaves this module
         self.reason, self.detail = reason, detail
 
 
-def _read_carefully(value: bytes | None) -> tuple[Event, int]:
-    """One event the general way, and how many unknown fields it has; raises `_Refused`."""
+def _read_again(value: bytes | None) -> tuple[Event, int]:
+    """The event in a payload that could not be read at once, and its number of unknown fields; raises `_Refused`."""
     if not value:
         raise _Refused(Reason.EMPTY, "the message has no value")
     if len(value) > MAX_EVENT_BYTES:
         raise _Refused(Reason.TOO_LARGE, f"{len(value)} bytes; an event has at most {MAX_EVENT_BYTES}")
     try:
-        try:
-            return _decode(value), 0
-        except msgspec.ValidationError as error:
-            if "unknown field" not in str(error):
-                raise
-            return _with_unknown_fields(value)
+        return _with_unknown_fields(value)
     except _UNREADABLE as error:
         raise _Refused(reason_of(error), str(error)) from None
 
@@ -152,9 +136,7 @@ def admit(decoded: Decoded, now_ms: int) -> Admitted:
     unusual = {
         place
         for place, event in enumerate(events)
-        if event.prediction is None
-        or event.context is not NO_CONTEXT
-        or (type(event.features) is dict and len(event.features) > MAX_FEATURES)  # typed ones are narrow
+        if event.prediction is None or event.context is not NO_CONTEXT or len(event.features) > MAX_FEATURES
     }
     unusual.update(np.flatnonzero((time_ms < EARLIEST_MS) | (time_ms > latest_ms)).tolist())
     refused: list[Refusal] = []
@@ -173,7 +155,7 @@ def admit(decoded: Decoded, now_ms: int) -> Admitted:
 def _judge(event: Event, time_ms: int, latest_ms: int) -> tuple[Reason, str] | None:
     if not EARLIEST_MS <= time_ms <= latest_ms:
         return Reason.TIMESTAMP_OUT_OF_RANGE, f"epoch ms {time_ms} is not between {EARLIEST_MS} and {latest_ms}"
-    if type(event.features) is dict and len(event.features) > MAX_FEATURES:
+    if len(event.features) > MAX_FEATURES:
         return Reason.TOO_MANY_FEATURES, f"{len(event.features)} features; an event has at most {MAX_FEATURES}"
     if event.prediction is None and event.status == "ok":
         return Reason.NO_PREDICTION, "status is ok, but there is no prediction"

@@ -9,18 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from msgspec import Struct
-from msgspec.structs import astuple
 
 from driftline_schemas.records import Scalar
 from driftline_streams.ingest.values import NO_TEXT, Texts, Values
 from driftline_streams.kernel.histogram import Ints
-
-Object = Mapping[str, Scalar] | Struct  # a dictionary, or a struct of `typed` with one field a key
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +61,7 @@ class Entries:
         return np.cumsum(np.bincount(self.row[chosen], minlength=len(self.ends))).astype(np.uint64)
 
 
-def entries_of(objects: Sequence[Object]) -> Entries:
+def entries_of(objects: Sequence[Mapping[str, Scalar]]) -> Entries:
     """The entries of `objects`, in the faster of two ways that give the same.
 
     >>> entries = entries_of([{"a": 1.0}, {}, {"a": "x", "b": None}])
@@ -91,32 +86,27 @@ class Shapes:
     lengths: Ints
 
     @classmethod
-    def of(cls, objects: Sequence[Object]) -> Shapes:
+    def of(cls, objects: Sequence[Mapping[str, Scalar]]) -> Shapes:
         """Two objects with the same keys in another order have two shapes."""
-        shapes = [tuple(found) if type(found) is dict else type(found) for found in objects]
+        shapes = list(map(tuple, objects))
         places = {shape: place for place, shape in enumerate(dict.fromkeys(shapes))}
         of_object = np.fromiter(map(places.__getitem__, shapes), np.int64, len(shapes))
-        names = [shape if isinstance(shape, tuple) else shape.__struct_encode_fields__ for shape in places]  # type: ignore[union-attr]
-        return cls(names, of_object, np.fromiter(map(len, names), np.int64, len(names))[of_object])
+        lengths = np.fromiter(map(len, places), np.int64, len(places))
+        return cls(list(places), of_object, lengths[of_object])
 
 
-def one_by_one(objects: Sequence[Object]) -> Entries:
+def one_by_one(objects: Sequence[Mapping[str, Scalar]]) -> Entries:
     """The entries of objects of any shapes, at the same cost for each."""
-    dicts = [found if isinstance(found, Mapping) else _as_dict(found) for found in objects]
-    lengths = np.fromiter(map(len, dicts), np.int64, len(dicts))
+    lengths = np.fromiter(map(len, objects), np.int64, len(objects))
     return Entries(
         ends=np.cumsum(lengths).astype(np.uint64),
-        row=np.repeat(np.arange(len(dicts)), lengths),
-        key=Texts.of(list(chain.from_iterable(dicts))),
-        value=Values.of(list(chain.from_iterable(found.values() for found in dicts))),
+        row=np.repeat(np.arange(len(objects)), lengths),
+        key=Texts.of(list(chain.from_iterable(objects))),
+        value=Values.of(_scalars(objects)),
     )
 
 
-def _as_dict(found: Struct) -> dict[str, Scalar]:
-    return dict(zip(found.__struct_encode_fields__, astuple(found), strict=True))
-
-
-def by_shape(objects: Sequence[Object], shapes: Shapes) -> Entries:
+def by_shape(objects: Sequence[Mapping[str, Scalar]], shapes: Shapes) -> Entries:
     """The entries of objects of few shapes, one column of values at a time."""
     ends = np.cumsum(shapes.lengths)
     total = int(shapes.lengths.sum())
@@ -148,7 +138,5 @@ def by_shape(objects: Sequence[Object], shapes: Shapes) -> Entries:
     )
 
 
-def _scalars(objects: Sequence[Object]) -> list[Scalar]:
-    """The values of objects of the same shape, one object after the other."""
-    values: Any = dict.values if objects and type(objects[0]) is dict else astuple
-    return list(chain.from_iterable(map(values, objects)))
+def _scalars(objects: Sequence[Mapping[str, Scalar]]) -> list[Scalar]:
+    return list(chain.from_iterable(map(dict.values, objects)))  # type: ignore[arg-type]  # msgspec makes dicts

@@ -3,6 +3,9 @@
 In the walk: what `stage` does first. A thousand events and what is made of them nearly fit the processor's own cache.
 Taken twenty thousand at a time, every string and dictionary is fetched from memory again at each step, and reading
 costs twice as much (2.3 instead of 1.1 µs an event to decode, 3.2 instead of 1.8 µs to make columns).
+
+Structs with a field for each feature, learned from the events, were tried on top of this and saved 8 %: not worth their
+code as long as strings are decoded as strings.
 """
 
 from __future__ import annotations
@@ -12,7 +15,6 @@ from dataclasses import dataclass
 
 from driftline_streams.ingest.columns import Columns
 from driftline_streams.ingest.decode import Refusal, admit, decode
-from driftline_streams.ingest.typed import Learner
 from driftline_streams.kernel.catalog import Catalog
 
 AT_A_TIME = 1_000
@@ -27,17 +29,13 @@ class Reading:
     unknown_fields: int
 
 
-def read(values: Sequence[bytes | None], now_ms: int, catalog: Catalog, learner: Learner) -> Reading:
-    """Read the payloads of a batch at `now_ms` (epoch ms); a tombstone is `None`. Raises for no input.
-
-    What `learner` knows makes reading faster and changes nothing else.
-    """
+def read(values: Sequence[bytes | None], now_ms: int, catalog: Catalog) -> Reading:
+    """Read the payloads of a batch at `now_ms` (epoch ms); a tombstone is `None`. Raises for no input."""
     parts: list[Columns] = []
     refused: list[Refusal] = []
     unknown_fields = 0
     for first in range(0, len(values), AT_A_TIME):
-        decoded = decode(values[first : first + AT_A_TIME], first, learner.decode)
-        learner.learn(decoded.events)
+        decoded = decode(values[first : first + AT_A_TIME], first)
         admitted = admit(decoded, now_ms)
         refused += admitted.refused
         unknown_fields += decoded.unknown_fields

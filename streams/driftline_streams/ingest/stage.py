@@ -1,7 +1,6 @@
 """The stage that sees every event: from a batch of bytes to everything that follows from it.
 
-In the walk: the first stage. What it returns depends on the batch, the catalog and the time alone, and it raises for
-no input.
+In the walk: the first stage. It is a pure function of the batch, the catalog and the time, and raises for no input.
 """
 
 from __future__ import annotations
@@ -19,7 +18,6 @@ from driftline_streams.ingest.partials import Source, encode
 from driftline_streams.ingest.raw import raw_rows
 from driftline_streams.ingest.read import read
 from driftline_streams.ingest.rejects import reject
-from driftline_streams.ingest.typed import Learner
 from driftline_streams.ingest.windows import WindowSums
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.effects import Effects, Message
@@ -53,11 +51,10 @@ class Ingest:
     def __init__(self, catalog: Catalog, prefix: str) -> None:
         self._catalog = catalog
         self._prefix = prefix
-        self._learner = Learner()
 
     def __call__(self, batch: EventBatch, now_ms: int) -> IngestResult:
         """What follows from `batch`, read at `now_ms` (epoch ms)."""
-        reading = read(batch.values(), now_ms, self._catalog, self._learner)
+        reading = read(batch.values(), now_ms, self._catalog)
         rejects = reject(batch, reading.refused, self._prefix, now_ms)
         rejected = Counter(refusal.reason for refusal in reading.refused)
         columns = reading.columns
