@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -95,7 +96,8 @@ class Fleet:
         self.settings = settings
         self.out = directory / "out"
         self.out.mkdir()
-        self.logs = directory / "logs"
+        self.directory = directory
+        self.logs: defaultdict[str, list[Path]] = defaultdict(list)  # one a start
         self.plain, self.summed = f"{settings.topic_prefix}.plain", f"{settings.topic_prefix}.summed"
         create(settings, [new_topic(settings, self.plain), new_topic(settings, self.summed)])
         create(settings, [new_topic(settings, changelog(settings, "sums"), compacted=True)])
@@ -112,7 +114,8 @@ class Fleet:
             "pause_s": self.pause_s,
             "stop_s": self.stop_s,
         }
-        with self.logs.open("ab") as log:
+        self.logs[worker].append(self.directory / f"{worker}-{len(self.logs[worker])}.log")
+        with self.logs[worker][-1].open("wb") as log:
             command = [sys.executable, str(WORKER), json.dumps(config)]
             self.running[worker] = subprocess.Popen(command, stdout=log, stderr=log)
 
@@ -120,6 +123,14 @@ class Fleet:
         process = self.running.pop(worker)
         process.send_signal(how)
         return process.wait(30)
+
+    def ready(self, worker: str) -> bool:
+        """Whether the worker that runs now knows which partitions are its own."""
+        return "reading " in self.logs[worker][-1].read_text()
+
+    def said(self) -> str:
+        """What all workers logged, one after the other."""
+        return "".join(log.read_text() for logs in self.logs.values() for log in logs)
 
     def produce(self, topic: str, ids: range) -> None:
         producer = confluent_kafka.Producer({"bootstrap.servers": self.settings.kafka_bootstrap, "linger.ms": 20})
@@ -133,7 +144,9 @@ class Fleet:
         """What all processes recorded; the line that a kill cut short never took effect."""
         for worker, process in self.running.items():
             if process.poll() is not None:
-                pytest.fail(f"worker {worker} stopped with {process.returncode}:\n{self.logs.read_text()[-4000:]}")
+                pytest.fail(
+                    f"worker {worker} stopped with {process.returncode}:\n{self.logs[worker][-1].read_text()[-4000:]}"
+                )
         out = []
         for path in self.out.iterdir():
             for line in path.read_bytes().splitlines(keepends=True):

@@ -67,7 +67,7 @@ def test_a_worker_that_is_told_to_stop_during_an_outage_leaves_in_time(
         eventually(lambda: fleet.recorded(fleet.plain) == 10)
         broker.process.kill()
         assert fleet.end("one") == 0
-        assert "does not answer" in fleet.logs.read_text()
+        assert "does not answer" in fleet.said()
     finally:
         broker.process.stop()
 

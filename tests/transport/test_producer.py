@@ -19,7 +19,7 @@ def read(bootstrap: str, topic: str, partition: int) -> list[Any]:
     consumer.assign([TopicPartition(topic, partition, 0)])
     found: list[Any] = []
     while not (found and found[-1].error()):
-        found += consumer.consume(100_000, 0.5)
+        found += consumer.consume(100_000, 0.1)
     consumer.close()
     return found[:-1]
 

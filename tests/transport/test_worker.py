@@ -187,7 +187,7 @@ def test_a_failing_batch_stops_the_worker_and_comes_back_under_its_name(
     poisoned = [name for name, ids in fleet.batches() if -1 in ids]
     assert len(poisoned) == 2
     assert len(set(poisoned)) == 1
-    assert f"batch={poisoned[0]}" in fleet.logs.read_text()
+    assert f"batch={poisoned[0]}" in fleet.said()
 
 
 def test_a_second_worker_with_the_same_id_is_refused(lab: Any) -> None:
