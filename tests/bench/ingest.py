@@ -22,7 +22,7 @@ from driftline_streams.ingest import Ingest
 from driftline_streams.ingest.decode import admit, decode
 from driftline_streams.ingest.event import Event
 from driftline_streams.ingest.features import FeatureSums
-from driftline_streams.ingest.partials import Source, encode
+from driftline_streams.ingest.partials import Source, encode, spans
 from driftline_streams.ingest.raw import raw_rows
 from driftline_streams.ingest.read import AT_A_TIME, read
 from driftline_streams.ingest.windows import WindowSums
@@ -163,7 +163,7 @@ def main(n: int) -> None:
         "raw rows": lambda: raw_rows(columns, (batch.topic, 0), offset, NOW_MS),
         "windows": lambda: WindowSums.of(columns).rows(),
         "features": lambda: FeatureSums.of(columns).rows(),
-        "partials": lambda: encode(source, offset, windows, features),
+        "partials": lambda: encode(source, offset, windows, features, spans(columns)),
         "whole stage": lambda: stage(batch, NOW_MS),
     }
     for name, run in parts.items():

@@ -99,6 +99,8 @@ def test_a_long_partial_is_cut_into_shorter_ones_that_cover_the_same_offsets() -
     assert [partial.first for partial in partials] == [100, *(partial.last + 1 for partial in partials[:-1])]
     assert partials[-1].last == 100 + 299
     assert sum(cell.n for partial in partials for cell in partial.windows) == 300
+    begin_ms = NOW_MS - 299 * 300_000
+    assert [partial.watermark_ms for partial in partials] == [begin_ms] * (len(partials) - 1) + [NOW_MS]
 
 
 def test_no_sum_becomes_infinite() -> None:

@@ -159,14 +159,19 @@ def add(partials: Iterable[Partial]) -> Mapping[tuple[Any, ...], tuple[Counter[A
     return out
 
 
-def test_a_partial_names_its_batch_and_carries_the_latest_time_of_its_model() -> None:
+def test_a_partial_names_its_batch_and_the_last_one_of_a_model_says_how_far_it_has_come() -> None:
     batch = batch_of(
-        event(timestamp=NOW_MS - 5), event(version="2", timestamp=NOW_MS - 9), event(model="n"), b"broken", first=70
+        event(timestamp=NOW_MS - 5),
+        event(timestamp=NOW_MS - 7, version="2"),
+        event(timestamp=NOW_MS - 9, version="2"),
+        event(model="n"),
+        b"broken",
+        first=70,
     )
     partials = partials_of(Ingest(Catalog(), "driftline")(batch, NOW_MS))
-    assert [(p.topic, p.partition, p.first, p.last) for p in partials] == [("driftline.predictions", 3, 70, 73)] * 3
+    assert [(p.topic, p.partition, p.first, p.last) for p in partials] == [("driftline.predictions", 3, 70, 74)] * 3
     assert [(p.model, p.version, p.watermark_ms) for p in partials] == [
-        ("delays", "1", NOW_MS - 5),
+        ("delays", "1", NOW_MS - 9),  # version 2 is still to come
         ("delays", "2", NOW_MS - 5),
         ("n", "1", NOW_MS - 60_000),
     ]

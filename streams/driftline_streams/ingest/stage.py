@@ -14,7 +14,7 @@ from driftline_schemas import topics
 from driftline_schemas.records import Reason
 from driftline_streams.ingest.event import EventBatch
 from driftline_streams.ingest.features import FeatureSums
-from driftline_streams.ingest.partials import Source, encode
+from driftline_streams.ingest.partials import Source, encode, spans
 from driftline_streams.ingest.raw import raw_rows
 from driftline_streams.ingest.read import read
 from driftline_streams.ingest.rejects import reject
@@ -65,7 +65,7 @@ class Ingest:
         source = Source(batch.topic, batch.partition, batch.first, batch.last)
         raw = raw_rows(columns, (batch.topic, batch.partition), offset, now_ms)
         counts = np.bincount(columns.version, minlength=len(columns.versions)).tolist()
-        partials = encode(source, offset, windows, features)
+        partials = encode(source, offset, windows, features, spans(columns))
         topic = topics.PARTIALS.full_name(self._prefix)
         messages = [Message(topic, value, key=partial.model.encode()) for partial, value in partials]
         return IngestResult(
