@@ -99,10 +99,14 @@ class Rejected(Struct, frozen=True, kw_only=True):
 
 
 class Moments(Struct, frozen=True, array_like=True):
-    """Additive sums over the values of one signal in one cell. `min` and `max` are 0 when `n` is 0."""
+    """Additive sums over the values of one signal in one cell. `min` and `max` are 0 when `n` is 0.
 
-    n: int  # finite values
-    nulls: int  # events in which the signal was null or absent
+    Of a categorical signal, `n` counts the values and the sums are 0. A signal that the spec or the reference names is
+    null where an event lacks it; of others only explicit nulls count.
+    """
+
+    n: int
+    nulls: int
     sum: float
     sum_squares: float
     min: float
@@ -154,7 +158,9 @@ class Partial(Struct, frozen=True, kw_only=True, tag="partial"):
     partition: int
     first: int
     last: int
-    watermark_ms: int  # the latest event time of this model that the source has shown so far in this batch
+    # The last partial of a model in a batch carries its latest event time there, earlier ones carry the earliest: they
+    # must not close windows that those after them fill.
+    watermark_ms: int
     window_ms: int  # width of `windows`
     feature_window_ms: int  # width of `features`
     reference: str  # id of the reference whose edges the bins use; empty without one

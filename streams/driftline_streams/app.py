@@ -48,6 +48,8 @@ RETRY_EVERY_S = 0.5
 MODELS_EVERY_S = 1.0
 PERFORMANCE_EVERY_S = 30.0
 METRICS_EVERY_S = 5.0
+LEAD_LABELS = 50_000
+LEAD_S = 20.0
 
 
 class Pipeline:
@@ -127,6 +129,7 @@ class Pipeline:
 
     async def on_labels(self, batch: Batch) -> None:
         """Join: labels as they came, and outcomes for those that find their prediction."""
+        await self._let_predictions_lead()
         result = await self.join(batch, _now_ms())
         await self._carry_out(batch.name, result.effects)
         await self._keep_outcomes(result)
@@ -150,6 +153,18 @@ class Pipeline:
     async def _carry_out(self, name: str, effects: Effects) -> None:
         await self.clickhouse.insert(effects.rows, name)
         await self.producer.send(effects.messages)
+
+    async def _let_predictions_lead(self) -> None:
+        """Leave labels in Kafka for a while when many already wait for predictions that have not been read yet.
+
+        In a backlog labels are read long before what they are about; waiting in Kafka costs them no memory.
+        """
+        deadline = time.monotonic() + LEAD_S
+        predictions = self._name(topics.PREDICTIONS)
+        while len(self.join.waiting) > LEAD_LABELS and time.monotonic() < deadline:
+            if not any(self.app.lag(predictions).values()):
+                return
+            await asyncio.sleep(0.05)
 
     # --- beside the walk
 

@@ -56,14 +56,14 @@ class Catalog:
 def class_name(value: float | str | bool) -> str:
     """A class label as text, the same for every way of writing it in JSON.
 
-    >>> [class_name(v) for v in (True, "true", 1.0, 0.5, "late")]
-    ['true', 'true', '1', '0.5', 'late']
+    >>> [class_name(v) for v in (True, "true", 1.0, -0.0, 0.5, "late")]
+    ['true', 'true', '1', '0', '0.5', 'late']
     """
     if isinstance(value, bool):
         return _TRUE if value else _FALSE
     if isinstance(value, str):
         return value
-    text = repr(value)
+    text = repr(value + 0.0)  # -0.0 is 0
     return text.split(".")[0] if _INTEGRAL.fullmatch(text) else text
 
 

@@ -27,7 +27,10 @@ def configure(log_format: Literal["console", "json"], level: str) -> None:
     if log_format == "json":
         final: list[structlog.typing.Processor] = [structlog.processors.format_exc_info, _render_json]
     else:
-        final = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        # The default would print local variables, events and secrets included.
+        final = [
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+        ]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.stdlib.BoundLogger,
