@@ -1,0 +1,105 @@
+"""The drift of one version by signal and time, and beside it the distributions behind the chosen cell."""
+
+from __future__ import annotations
+
+from nicegui import events, ui
+
+from driftline_schemas.spec import Reference
+from driftline_streams.dashboard import markup, queries
+from driftline_streams.dashboard.charts import drift as charts
+from driftline_streams.dashboard.charts.frame import colour
+from driftline_streams.dashboard.pages.shell import Page, Panel
+from driftline_streams.dashboard.reader import Reader
+from driftline_streams.dashboard.rows import Drift
+from driftline_streams.dashboard.spans import DAY_S, Span
+from driftline_streams.kernel import words
+
+
+class DriftPanels:
+    """A heat map of signals and test windows; a click shows reference and window side by side."""
+
+    def __init__(self, reader: Reader, model: str, page: Page) -> None:
+        self._reader, self._model, self._page = reader, model, page
+        self._grid = charts.Grid([], [], {})
+        self._chosen: Drift | None = None
+        self._versions: list[str] = []
+        with ui.element("div").classes("grid wide"):
+            self._map = Panel("Drift by signal and time", tall=True)
+            self._map.on_click(self._clicked)
+            with self._map.tools:
+                self._version = ui.toggle([], on_change=page.unless_quiet(self._other_version)).props(
+                    "unelevated no-caps toggle-color=primary"
+                )
+            self._detail = Panel("Reference and window", tall=True)
+
+    async def load(self, span: Span, versions: list[str]) -> None:
+        """Show `span` of the chosen version (at first the first one)."""
+        self._versions = versions
+        if self._version.options != versions:
+            kept = self._version.value if self._version.value in versions else versions[0]
+            with self._page.quietly():
+                self._version.set_options(versions, value=kept)
+        version = str(self._version.value)
+        # Test windows are a day or longer as a rule; narrower ones are drawn by the worst of each stretch.
+        bucket_s = span.bucket_s(DAY_S if span.length_s > 2 * DAY_S else 3600)
+        rows = await queries.drift(self._reader, self._model, version, span, bucket_s)
+        reference = await queries.reference(self._reader, self._model, version)
+        if not rows:
+            self._map.blank(_why(reference))
+            self._detail.blank("Click a cell of the drift map.")
+            return
+        self._grid = charts.grid(rows, bucket_s)
+        drifted = sum(row.state == "drift" for row in rows)
+        judged = sum(row.state != "insufficient data" for row in rows)
+        signals = len(self._grid.signals)
+        against = f" against {reference.n:,} events of the reference" if reference is not None else ""
+        self._map.show(
+            charts.heat_map(rows, bucket_s=bucket_s, palette=self._page.palette),
+            f"PSI and KS in units of their limits, the worse of both{against}; {drifted:,} of {judged:,} cells drift",
+            height_px=max(220, 80 + 22 * signals),
+        )
+        if self._chosen is None:
+            drifting = [row for row in rows if row.state == "drift"]
+            self._chosen = max(drifting or rows, key=lambda row: (row.at_s, row.ratio))
+        await self._show_chosen(version, reference)
+
+    async def _other_version(self) -> None:
+        self._chosen = None
+        await self._page.refresh()
+
+    async def _clicked(self, event: events.EChartPointClickEventArguments) -> None:
+        value = event.value if isinstance(event.value, list) else []
+        cell = self._grid.cells.get((int(value[0]), int(value[1]))) if len(value) >= 2 else None
+        if cell is not None:
+            self._chosen = cell
+            version = str(self._version.value)
+            await self._page.guarded(
+                self._show_chosen(version, await queries.reference(self._reader, self._model, version))
+            )
+
+    async def _show_chosen(self, version: str, reference: Reference | None) -> None:
+        cell = self._chosen
+        if cell is None:
+            return
+        name = charts.signal_name(cell.signal)
+        when = words.when(cell.window_s * 1000, (cell.window_s + cell.width_s) * 1000)
+        profile = None if reference is None else reference.signals.get(cell.signal)
+        if profile is None or reference is None or reference.id != cell.reference:
+            self._detail.blank("This window was compared with a reference that is not kept any more.", f"{name} {when}")
+            return
+        bins = await queries.bins(self._reader, self._model, version, cell)
+        shade = colour(self._page.palette, self._versions, version)
+        verdict = {"drift": "drift", "ok": "no drift"}.get(cell.state, "too few events to judge")
+        found = charts.histogram(profile, bins)
+        of = "bars hold equal shares of the reference" if profile.type == "numeric" else "shares by category"
+        self._detail.show(
+            charts.distributions(found, shade=shade, palette=self._page.palette),
+            f"{name} {when}: {cell.test.upper()} {words.number(cell.statistic)}, limit {words.number(cell.threshold)}, "
+            f"{verdict}; n = {markup.count(cell.n)} against {markup.count(cell.n_reference)}; {of}",
+        )
+
+
+def _why(reference: Reference | None) -> str:
+    if reference is None:
+        return "This version has no reference to compare with: build one from a time that you trust, and publish it."
+    return "No test window has closed in this time."

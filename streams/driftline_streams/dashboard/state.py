@@ -1,0 +1,137 @@
+"""The state of each model version in a few numbers, as the overview and the head of a model's page show it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from driftline_schemas.spec import ModelSpec
+from driftline_streams.dashboard import markup, queries
+from driftline_streams.dashboard.charts.frame import DASH
+from driftline_streams.dashboard.markup import Stat
+from driftline_streams.dashboard.reader import Reader
+from driftline_streams.dashboard.rows import DriftNow, Latest, Performance, Recent, Version
+from driftline_streams.dashboard.spans import DAY_S
+
+ENOUGH = 100  # labels of a month that say something of it
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What is known of a version; `None` is what is not."""
+
+    version: Version
+    spec: ModelSpec
+    latest: Latest | None
+    recent: Recent | None
+    drift: DriftNow | None
+    performance: Performance | None
+    alerts: dict[str, int]
+
+    @property
+    def stats(self) -> list[Stat]:
+        """The numbers in the order in which they are shown."""
+        return [
+            Stat("Events", markup.count(self.version.events), f"since {markup.moment(self.version.first_s)[:10]}"),
+            *_recent(self.version, self.recent, self.spec),
+            _drift(self.drift),
+            _performance(self.performance, self.spec),
+            _alerts(self.alerts),
+        ]
+
+
+async def states(reader: Reader, model: str | None = None) -> list[State]:
+    """The states of the versions of one model or of all, sorted by model and version."""
+    versions = await queries.versions(reader, model)
+    if not versions:
+        return []
+    specs, latest, recent, drift, performance, alerts = await asyncio.gather(
+        queries.specs(reader),
+        queries.latest(reader, versions),
+        queries.recent(reader, versions),
+        queries.drift_now(reader, model),
+        queries.performance_now(reader),
+        queries.alert_counts(reader, versions),
+    )
+    by = {(one.model, one.version): one for one in latest}
+    last_day = {(one.model, one.version): one for one in recent}
+    drifting = {(one.model, one.version): one for one in drift}
+    found = []
+    for version in versions:
+        key = (version.model, version.version)
+        cohorts = [row for row in performance if (row.model, row.version) == key]
+        found.append(
+            State(
+                version=version,
+                spec=specs.get(version.model) or ModelSpec(model=version.model),
+                latest=by.get(key),
+                recent=last_day.get(key),
+                drift=drifting.get(key),
+                performance=telling(cohorts),
+                alerts={row.severity: row.n for row in alerts if (row.model, row.version) == key},
+            )
+        )
+    return found
+
+
+def telling(cohorts: Sequence[Performance]) -> Performance | None:
+    """The newest cohort with enough labels, else the one with most; `None` without any."""
+    newest_first = sorted(cohorts, key=lambda row: -row.at_s)
+    enough = [row for row in newest_first if row.labelled >= ENOUGH]
+    return enough[0] if enough else max(newest_first, key=lambda row: row.labelled, default=None)
+
+
+def _recent(version: Version, recent: Recent | None, spec: ModelSpec) -> list[Stat]:
+    if recent is None or not recent.n:
+        return [Stat("Rate", DASH), Stat("Latency p99", DASH), Stat("Errors", DASH)]
+    seconds = min(DAY_S, version.newest_s - version.first_s)
+    errors = recent.errors / recent.n
+    p99, limits = recent.p99_ms, spec.objectives
+    slow = p99 is not None and limits.latency_p99_ms is not None and p99 > limits.latency_p99_ms
+    failing = limits.error_rate is not None and errors > limits.error_rate
+    slo = (
+        f"objective {markup.number(limits.latency_p99_ms)} ms"
+        if limits.latency_p99_ms is not None
+        else "last day, ±1 %"
+    )
+    wanted = f"objective {markup.percent(limits.error_rate)}" if limits.error_rate is not None else ""
+    return [
+        Stat("Rate", markup.rate(recent.n / seconds), "over its last day"),
+        Stat("Latency p99", DASH if p99 is None else f"{markup.number(p99)} ms", slo, "bad" if slow else ""),
+        Stat(
+            "Errors",
+            markup.percent(errors),
+            wanted or f"{recent.errors:,} of {recent.n:,}",
+            "bad" if failing else "",
+        ),
+    ]
+
+
+def _drift(drift: DriftNow | None) -> Stat:
+    if drift is None:
+        return Stat("Drift", DASH, "nothing compared yet")
+    day = markup.moment(drift.window_s)[:10]
+    n = len(drift.drifting)
+    return Stat("Drift", f"{n} of {drift.tested}", f"signals, {day}", "warn" if n else "")
+
+
+def _performance(row: Performance | None, spec: ModelSpec) -> Stat:
+    if row is None:
+        return Stat("Accuracy", DASH, "no labels yet")
+    month = markup.moment(row.at_s)[:7]
+    covered = f"{row.state}, {markup.percent(row.coverage)} labelled"
+    if row.accuracy is None and row.mae is not None:
+        return Stat(f"Error (MAE), {month}", markup.number(row.mae), covered)
+    if row.accuracy is None or row.accuracy_low is None or row.accuracy_high is None:
+        return Stat(f"Accuracy, {month}", DASH, covered)
+    half = (row.accuracy_high - row.accuracy_low) / 2
+    below = spec.performance.accuracy is not None and row.accuracy_high < spec.performance.accuracy
+    value = f"{100 * row.accuracy:.1f} ± {100 * half:.1f} %"
+    return Stat(f"Accuracy, {month}", value, covered, "bad" if below else "")
+
+
+def _alerts(counts: dict[str, int]) -> Stat:
+    shown = [f"{counts[name]} {name.lower()}" for name in markup.SEVERITIES if counts.get(name)]
+    tone = "bad" if counts.get("CRITICAL") else "warn" if counts.get("WARNING") else ""
+    return Stat("Alerts", str(sum(counts.values())), ", ".join(shown) or "in its last 7 days", tone)
