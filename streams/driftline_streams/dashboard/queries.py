@@ -75,7 +75,8 @@ async def recent(reader: Reader, of: Sequence[Version]) -> list[Recent]:
     where, parameters = _each(of, "window >= toDateTime({{{since}:Int64}}, 'UTC')", lambda v: v.newest_s - DAY_S)
     sql = (
         f"WITH {_SKETCH}, {_quantile('0.99')} "
-        "SELECT model, version, sum(windows.n) AS n, sum(windows.errors) AS errors, if(empty(sketch), NULL, q[1]) AS p99_ms "
+        "SELECT model, version, sum(windows.n) AS n, sum(windows.errors) AS errors, "
+        "if(empty(sketch), NULL, q[1]) AS p99_ms "
         f"FROM windows WHERE dim = '' AND ({where}) GROUP BY model, version"
     )
     return await reader.rows(Recent, sql, parameters) if of else []
@@ -179,7 +180,8 @@ async def drift(reader: Reader, model: str, version: str, span: Span, bucket_s: 
     worst = "if(threshold > 0, statistic / threshold, statistic)"
     sql = (
         "SELECT signal, intDiv(toUnixTimestamp(window), {bucket:UInt32}) * {bucket:UInt32} AS at_s, "
-        "toUnixTimestamp(window) AS window_s, width_s, test, state, statistic, threshold, p_value, n, n_reference, reference "
+        "toUnixTimestamp(window) AS window_s, width_s, test, state, statistic, threshold, p_value, n, n_reference, "
+        "reference "
         f"FROM drift FINAL WHERE {where} AND signal IN (SELECT signal FROM drift FINAL WHERE {where} "
         f"GROUP BY signal ORDER BY countIf(state = 'drift') DESC, max({worst}) DESC, signal LIMIT {MOST_SIGNALS}) "
         f"ORDER BY at_s, signal, state = 'drift' DESC, state = 'ok' DESC, {worst} DESC LIMIT 1 BY at_s, signal "
@@ -220,7 +222,8 @@ async def alerts(reader: Reader, *, model: str = "", severity: str = "", span: S
     where += ["severity = {severity:String}"] if severity else []
     where += ["alerts.start >= toDateTime64({start:Int64}, 3, 'UTC')"] if span else []
     sql = (
-        "SELECT id, model, version, severity, kind, signal, title, cause, owner, toUnixTimestamp64Milli(start) AS start_ms, "
+        "SELECT id, model, version, severity, kind, signal, title, cause, owner, "
+        "toUnixTimestamp64Milli(start) AS start_ms, "
         f"toUnixTimestamp64Milli(end) AS end_ms, query FROM alerts FINAL WHERE {' AND '.join(where)} "
         f"ORDER BY alerts.start DESC, id LIMIT {MOST_ALERTS}"
     )
@@ -286,13 +289,11 @@ def _each(of: Sequence[Version], condition: str, since: Callable[[Version], int]
 
     One range of the primary key a version: a join would read whole tables.
     """
-    terms, parameters = [], dict[str, str | int]()
+    terms, parameters = list[str](), dict[str, str | int]()
     for index, one in enumerate(of):
-        names = {"model": f"m{index}", "version": f"v{index}", "since": f"s{index}"}
-        terms.append(
-            f"model = {{{names['model']}:String}} AND version = {{{names['version']}:String}} AND {condition.format(**names)}"
-        )
-        parameters |= {names["model"]: one.model, names["version"]: one.version, names["since"]: since(one)}
+        own = condition.format(since=f"s{index}")
+        terms.append(f"model = {{m{index}:String}} AND version = {{v{index}:String}} AND {own}")
+        parameters |= {f"m{index}": one.model, f"v{index}": one.version, f"s{index}": since(one)}
     return " OR ".join(f"({term})" for term in terms), parameters
 
 

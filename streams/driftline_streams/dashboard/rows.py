@@ -1,4 +1,7 @@
-"""What ClickHouse answers, typed. Times are Unix seconds (`_s`) or milliseconds (`_ms`), in event time; `None` is undefined."""
+"""What ClickHouse answers, typed.
+
+Times are event times, in Unix seconds (`_s`) or milliseconds (`_ms`); `None` is undefined.
+"""
 
 from __future__ import annotations
 

@@ -90,11 +90,7 @@ def _recent(version: Version, recent: Recent | None, spec: ModelSpec) -> list[St
     p99, limits = recent.p99_ms, spec.objectives
     slow = p99 is not None and limits.latency_p99_ms is not None and p99 > limits.latency_p99_ms
     failing = limits.error_rate is not None and errors > limits.error_rate
-    slo = (
-        f"objective {markup.number(limits.latency_p99_ms)} ms"
-        if limits.latency_p99_ms is not None
-        else "last day, ±1 %"
-    )
+    slo = f"objective {limits.latency_p99_ms:g} ms" if limits.latency_p99_ms is not None else "last day, ±1 %"
     wanted = f"objective {markup.percent(limits.error_rate)}" if limits.error_rate is not None else ""
     return [
         Stat("Rate", markup.rate(recent.n / seconds), "over its last day"),
@@ -134,4 +130,4 @@ def _performance(row: Performance | None, spec: ModelSpec) -> Stat:
 def _alerts(counts: dict[str, int]) -> Stat:
     shown = [f"{counts[name]} {name.lower()}" for name in markup.SEVERITIES if counts.get(name)]
     tone = "bad" if counts.get("CRITICAL") else "warn" if counts.get("WARNING") else ""
-    return Stat("Alerts", str(sum(counts.values())), ", ".join(shown) or "in its last 7 days", tone)
+    return Stat("Alerts, 7 days", str(sum(counts.values())), ", ".join(shown) or "before its newest event", tone)

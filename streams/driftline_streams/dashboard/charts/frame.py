@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 Option = dict[str, Any]
 
 DASH = "–"  # what an undefined number is shown as
+FOUND = "change found"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ DARK = Palette(
     grid="#2b3541",
     surface="#161d26",
     versions=("#56b4e9", "#f0a030", "#2fc79d", "#dd8fc0", "#e8dc5a", "#9aa5ff"),
-    drift=("#1b2732", "#1f3a52", "#255479", "#2f76a8", "#c7762a", "#ee8a3c", "#ffb27a"),
+    drift=("#1b2732", "#1f3a52", "#255479", "#2f76a8", "#8a5423", "#c26c29", "#f0934e"),
     unknown="#262c34",
     alarm="#ff9a5c",
 )
@@ -85,7 +87,7 @@ def line(points: Sequence[tuple[int, float | None]], bucket_s: int) -> list[list
 
 def lonely(points: Sequence[tuple[int, float | None]], bucket_s: int) -> bool:
     """Whether most points have no neighbour, so that a line alone would not show them."""
-    pairs = sum(b[0] - a[0] <= 1.5 * bucket_s for a, b in zip(points, points[1:], strict=False))
+    pairs = sum(after - at <= 1.5 * bucket_s for (at, _), (after, _) in pairwise(points))
     return 2 * pairs < len(points)
 
 
@@ -95,7 +97,7 @@ def base(palette: Palette) -> Option:
         "useUTC": True,
         "animation": False,
         "backgroundColor": "transparent",
-        "textStyle": {"fontFamily": "inherit", "color": palette.ink},
+        "textStyle": {"fontFamily": "Roboto, system-ui, sans-serif", "color": palette.ink},
         "aria": {"enabled": True},
         "legend": legend(palette),
         "tooltip": tooltip(palette),
@@ -183,6 +185,7 @@ def series(name: str, data: Sequence[Any], shade: str, **more: Any) -> Option:
         "data": list(data),
         "connectNulls": False,
         "showSymbol": False,
+        "symbol": "circle",
         "symbolSize": 5,
         "itemStyle": {"color": shade},
         "lineStyle": style,
@@ -191,15 +194,33 @@ def series(name: str, data: Sequence[Any], shade: str, **more: Any) -> Option:
     }
 
 
-def marks(name: str, data: Sequence[Any], palette: Palette, **more: Any) -> Option:
-    """Triangles where a change was found, at the level after it."""
-    return {
-        "type": "scatter",
-        "name": name,
-        "data": list(data),
-        "symbol": "triangle",
-        "symbolSize": 9,
-        "itemStyle": {"color": palette.alarm, "borderColor": palette.surface, "borderWidth": 1},
-        "z": 5,
-        **more,
-    }
+def rug(findings: Sequence[tuple[int, str]], palette: Palette, axis: int, **more: Any) -> list[Option]:
+    """Ticks (Unix s, what was found) at the foot of a chart; they stand on the hidden value axis number `axis`.
+
+    Without findings there is no series, and so nothing in the legend.
+    """
+    if not findings:
+        return []
+    return [
+        {
+            "type": "scatter",
+            "name": FOUND,
+            "data": [[at_s * 1000, 0, what] for at_s, what in findings],
+            "dimensions": [{"name": "time", "type": "time"}, {"name": "foot"}, {"name": "what", "type": "ordinal"}],
+            "encode": {"x": 0, "y": 1, "tooltip": [2]},
+            "yAxisIndex": axis,
+            "symbol": "rect",
+            "symbolSize": [2, 9],
+            "symbolOffset": [0, "-50%"],
+            "itemStyle": {"color": palette.ink, "opacity": 0.75},
+            "tooltip": {":valueFormatter": "v => v"},
+            "emphasis": {"disabled": True},
+            "z": 5,
+            **more,
+        }
+    ]
+
+
+def foot_axis(**more: Any) -> Option:
+    """The hidden axis that a `rug` stands on."""
+    return {"type": "value", "show": False, "min": 0, "max": 1, **more}

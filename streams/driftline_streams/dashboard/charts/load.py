@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 from driftline_streams.dashboard.charts.frame import (
@@ -9,10 +10,10 @@ from driftline_streams.dashboard.charts.frame import (
     Palette,
     base,
     colour,
+    foot_axis,
     line,
     lonely,
-    marks,
-    rounded,
+    rug,
     series,
     time_axis,
     tooltip,
@@ -21,11 +22,11 @@ from driftline_streams.dashboard.charts.frame import (
 )
 from driftline_streams.dashboard.rows import Finding, Load
 from driftline_streams.dashboard.spans import DAY_S, HOUR_S, Span
+from driftline_streams.kernel import words
 
 GRID = {"left": 48, "right": 16, "top": 52, "bottom": 24}
 _PERCENTILES = (("p50", 1.0, "solid", 2.0), ("p95", 0.75, "dashed", 1.5), ("p99", 0.9, "dotted", 2.0))
 _UNITS = ((1, "s"), (60, "min"), (HOUR_S, "h"), (DAY_S, "day"))
-FOUND = "change found"
 
 
 def by_version(rows: Sequence[Load]) -> dict[str, list[Load]]:
@@ -46,7 +47,7 @@ def latency(
     log: bool,
     palette: Palette,
 ) -> Option:
-    """p50, p95 and p99 in ms; a triangle where the level changed or an objective was missed."""
+    """p50, p95 and p99 in ms; a tick at the foot where the level changed or an objective was missed."""
     option = base(palette)
     drawn = []
     for version, of in by_version(rows).items():
@@ -63,13 +64,12 @@ def latency(
                     showSymbol=lonely(points, bucket_s),
                 )
             )
-    drawn.append(marks(FOUND, _found(found, "latency_ms", span), palette))
+    drawn += rug(_found(found, ("latency_ms",), span), palette, 1)
     return option | {
         "grid": GRID,
         "tooltip": tooltip(palette, "ms"),
         "xAxis": time_axis(palette, span.start_s, span.end_s),
-        # From 1 on a logarithmic axis would cut off what is faster than a millisecond.
-        "yAxis": value_axis(palette, "ms", type="log" if log else "value", min="dataMin" if log else 0),
+        "yAxis": [_milliseconds(rows, palette, log=log), foot_axis()],
         "series": drawn,
     }
 
@@ -114,9 +114,7 @@ def traffic(
                 tooltip=value_format("%"),
             ),
         ]
-    drawn.append(
-        marks(FOUND, _found(found, "error_rate", span), palette, xAxisIndex=1, yAxisIndex=1, tooltip=value_format("%"))
-    )
+    drawn += rug(_found(found, ("error_rate",), span), palette, 2, xAxisIndex=1)
     worst = max((row.errors / row.n for row in rows if row.n), default=0)
     return base(palette) | {
         "grid": [{**GRID, "bottom": "42%"}, {**GRID, "top": "70%"}],
@@ -140,6 +138,7 @@ def traffic(
                     ":formatter": "v => (100 * v).toLocaleString('en', {maximumSignificantDigits: 2}) + ' %'",
                 },
             ),
+            foot_axis(gridIndex=1),
         ],
         "series": drawn,
     }
@@ -170,19 +169,42 @@ def answers(
                         showSymbol=lonely(points, bucket_s),
                     )
                 )
-    drawn.append(marks(FOUND, _found(found, "score", span) + _found(found, "confidence", span), palette))
+    drawn += rug(_found(found, ("score", "confidence"), span), palette, 1)
     return base(palette) | {
         "grid": GRID,
         "xAxis": time_axis(palette, span.start_s, span.end_s),
-        "yAxis": value_axis(palette, "mean", scale=True, max=1),
+        "yAxis": [value_axis(palette, "mean", scale=True, max=1), foot_axis()],
         "series": drawn,
     }
 
 
-def _found(found: Sequence[Finding], signal: str, span: Span) -> list[list[float | None]]:
-    """Where findings of a signal stand: the start of their window and the level after, or what broke the limit."""
+def spread(rows: Sequence[Load]) -> float:
+    """How many times the slowest percentile is the fastest one; 1 without any."""
+    fast = [row.p50_ms for row in rows if row.p50_ms]
+    slow = [row.p99_ms for row in rows if row.p99_ms]
+    return max(slow) / min(fast) if fast and slow else 1.0
+
+
+def _milliseconds(rows: Sequence[Load], palette: Palette, *, log: bool) -> Option:
+    if not log:
+        return value_axis(palette, "ms", min=0)
+    # Whole decades: on its own ECharts starts at 1 and cuts off what is faster than a millisecond.
+    fastest = min((row.p50_ms for row in rows if row.p50_ms), default=1.0)
+    return value_axis(palette, "ms, logarithmic", type="log", min=10.0 ** math.floor(math.log10(fastest)))
+
+
+def _found(found: Sequence[Finding], signals: tuple[str, ...], span: Span) -> list[tuple[int, str]]:
+    """When something was found in one of the signals, and what."""
     return [
-        [one.start_s * 1000, rounded(one.statistic if one.after is None else one.after)]
+        (one.start_s, _what(one))
         for one in sorted(found, key=lambda f: f.start_s)
-        if one.signal == signal and span.start_s <= one.start_s <= span.end_s
+        if one.signal in signals and span.start_s <= one.start_s <= span.end_s
     ]
+
+
+def _what(one: Finding) -> str:
+    word = {"up": "rose", "down": "fell"}.get(one.direction, "changed")
+    if one.kind == "objective":
+        return f"{one.version}: objective missed with {words.amount(one.signal, one.statistic)}"
+    level = "" if one.after is None else f" to {words.amount(one.signal, one.after)}"
+    return f"{one.version}: {words.subject(one.signal).lower()} {word}{level} ({one.method})"

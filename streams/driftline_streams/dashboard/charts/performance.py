@@ -1,4 +1,4 @@
-"""How good the versions were, by the time of their predictions, as labels arrive; and two of them on the same requests."""
+"""How good the versions were by the time of their predictions, as labels arrive, and on the same requests."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ METRICS = {
     "mae": "mean absolute error",
     "rmse": "root mean squared error",
 }
+SMALL = 0.05  # of the middle cohort: the first hours of a month beside whole months
 GRAIN_S = {"day": DAY_S, "week": 7 * DAY_S, "month": 31 * DAY_S}
 
 
@@ -53,6 +54,13 @@ def cohorts(rows: Sequence[Performance]) -> dict[str, list[Performance]]:
         name = row.version if len(roles[row.version]) == 1 else f"{row.version} as {row.role}"
         out.setdefault(name, []).append(row)
     return out
+
+
+def telling(rows: Sequence[Performance]) -> list[Performance]:
+    """The cohorts without those that have so few labels that they would only stretch the axis."""
+    sizes = sorted(row.labelled for row in rows)
+    least = sizes[len(sizes) // 2] * SMALL if sizes else 0
+    return [row for row in rows if row.labelled >= least]
 
 
 def performance(
@@ -79,7 +87,6 @@ def performance(
                 shade,
                 lineStyle={"type": "dashed", "opacity": 0.8},
                 showSymbol=len(of) < 60,
-                symbol="emptyCircle",
                 itemStyle={"color": shade, "opacity": 0.8},
             )
         )
@@ -93,7 +100,8 @@ def performance(
         ]
         shade = colour(palette, versions, version)
         drawn.append(_bars(version, points, shade))
-    start_s, end_s = _ends(rows, span, grain_s)
+    starts = [row.at_s for row in rows] + [row.at_s for row in coverage]
+    start_s, end_s = _ends(starts, span, grain_s)
     return base(palette) | {
         "legend": {**base(palette)["legend"], "data": _legend(rows)},
         "grid": [{**GRID, "bottom": "42%"}, {**GRID, "top": "70%"}],
@@ -180,9 +188,8 @@ def _bars(version: str, points: list[list[Any]], shade: str) -> Option:
     }
 
 
-def _ends(rows: Sequence[Performance | Pairs], span: Span, grain_s: int) -> tuple[int, int]:
+def _ends(starts: Sequence[int], span: Span, grain_s: int) -> tuple[int, int]:
     """The span, widened to whole cohorts with half of one on both sides."""
-    starts = [row.at_s for row in rows]
     half = grain_s // 2
     return min([span.start_s, *starts]) - half, max([span.end_s - grain_s, *starts]) + half
 
@@ -215,9 +222,10 @@ def difference(pairs: Pairs) -> Difference | None:
 _INTERVAL = """(params, api) => {
   const at = api.value(0), low = api.coord([at, api.value(2)]), high = api.coord([at, api.value(3)]);
   const mid = api.coord([at, api.value(1)]), shade = api.visual('color');
-  const bar = (y) => ({type: 'line', shape: {x1: mid[0] - 5, y1: y, x2: mid[0] + 5, y2: y}, style: {stroke: shade, lineWidth: 2}});
+  const style = {stroke: shade, lineWidth: 2};
+  const bar = (y) => ({type: 'line', shape: {x1: mid[0] - 5, y1: y, x2: mid[0] + 5, y2: y}, style});
   return {type: 'group', children: [
-    {type: 'line', shape: {x1: mid[0], y1: low[1], x2: mid[0], y2: high[1]}, style: {stroke: shade, lineWidth: 2}},
+    {type: 'line', shape: {x1: mid[0], y1: low[1], x2: mid[0], y2: high[1]}, style},
     bar(low[1]), bar(high[1]),
     {type: 'circle', shape: {cx: mid[0], cy: mid[1], r: 4.5}, style: {fill: shade}}]};
 }"""
@@ -252,7 +260,9 @@ def challengers(rows: Sequence[Pairs], *, versions: Sequence[str], span: Span, g
             "lineStyle": {"color": palette.ink, "type": "solid", "width": 1},
             "data": [{"yAxis": 0}],
         }
-    start_s, end_s = _ends(rows, span, GRAIN_S[grain])
+    starts = [row.at_s for row in rows] or [span.start_s]
+    half = GRAIN_S[grain] // 2
+    start_s, end_s = min(starts) - half, max(starts) + half
     return base(palette) | {
         "grid": GRID,
         "tooltip": tooltip(palette, "pp"),

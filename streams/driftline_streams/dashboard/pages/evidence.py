@@ -38,9 +38,11 @@ class Alerts:
         with ui.expansion().classes("alert").props("dense") as item:
             with item.add_slot("header"):
                 where = f"{alert.model} {alert.version}" if self._with_model else alert.version
+                when = markup.moment(alert.start_ms / 1000)
                 ui.html(
-                    f'<div class="line">{markup.severity(alert.severity)}<span>{markup.text(alert.title)}</span>'
-                    f'<span class="when">{markup.text(where)} · {markup.text(markup.moment(alert.start_ms / 1000))}</span></div>',
+                    f'<div class="line">{markup.severity(alert.severity)}'
+                    f'<span class="what">{markup.text(alert.title)}</span>'
+                    f'<span class="when">{markup.text(where)} · {when}</span></div>',
                     sanitize=False,
                 ).classes("w-full")
 

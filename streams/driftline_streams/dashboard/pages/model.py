@@ -22,6 +22,7 @@ from driftline_streams.errors import UsageError
 
 _LABELS = {"hour": "Hour", "day": "Day", "week": "Week", "month": "Month", "all": "All"}
 _ALERTS = 20
+_WIDE = 20  # percentiles this many times apart are easier to read on a logarithmic axis
 
 
 class Model:
@@ -31,6 +32,7 @@ class Model:
         self._page = Page(reader, request, name, "Models")
         self._reader, self._name = reader, name
         self._versions: list[Version] = []
+        self._log_chosen = False
         choice = request.query_params.get("span", "")
         self._choice = choice if choice in spans.CHOICES else ""
         with self._page.body:
@@ -39,21 +41,23 @@ class Model:
             with ui.element("div").classes("grid"):
                 self._latency = Panel("Latency")
                 with self._latency.tools:
-                    self._log = ui.switch("log", on_change=self._page.refresh).props("dense size=sm")
+                    self._log = ui.switch("log", on_change=self._page.unless_quiet(self._chose_log)).props(
+                        "dense size=sm"
+                    )
                 self._traffic = Panel("Rate and errors")
                 self._performance = Panel("Performance as labels arrive")
                 self._performance_tools()
-                self._answers = Panel("Score and confidence")
-            self._drift = DriftPanels(reader, name, self._page)
-            with ui.element("div").classes("grid wide"):
-                self._alerts_panel = Panel("Alerts")
-                with self._alerts_panel.tools:
-                    ui.link("all alerts", f"/alerts?model={quote(name, safe='')}")
-                with self._alerts_panel.body:
-                    self._alerts = Alerts(reader, with_model=False)
                 self._pairs = Panel("Challenger beside champion")
                 with self._pairs.tools:
                     self._pairs_grain = _toggle({"week": "Week", "month": "Month"}, "week", self._page)
+            self._drift = DriftPanels(reader, name, self._page)
+            with ui.element("div").classes("grid"):
+                self._answers = Panel("Score and confidence")
+                self._alerts_panel = Panel("Alerts")
+                with self._alerts_panel.tools:
+                    ui.link("all alerts", f"/alerts?model={quote(name, safe='')}")
+                with self._alerts_panel.body.classes("list"):
+                    self._alerts = Alerts(reader, with_model=False)
         self._page.loads(self._load)
 
     async def run(self) -> None:
@@ -82,6 +86,10 @@ class Model:
         self._choice = str(self._toggle.value)
         self._grain.set_value(None)  # what suits the new range
         ui.run_javascript(f"history.replaceState(history.state, '', '?span={self._choice}')")
+        await self._page.refresh()
+
+    async def _chose_log(self) -> None:
+        self._log_chosen = True
         await self._page.refresh()
 
     async def _load(self) -> None:
@@ -131,6 +139,9 @@ class Model:
             queries.load(self._reader, self._name, span, bucket_s), queries.findings(self._reader, self._name, span)
         )
         n, step = sum(row.n for row in rows), _length(bucket_s)
+        if not self._log_chosen:
+            with self._page.quietly():
+                self._log.set_value(load_charts.spread(rows) > _WIDE)
         drawn = {"versions": self._names, "span": span, "bucket_s": bucket_s, "palette": self._page.palette}
         if any(row.p50_ms is not None for row in rows):
             self._latency.show(
@@ -169,13 +180,15 @@ class Model:
         if self._grain.value != grain:
             with self._page.quietly():
                 self._grain.set_value(grain)
+        shown = performance_charts.telling(rows)
+        few = f"; {len(rows) - len(shown)} with hardly any labels left out" if len(shown) < len(rows) else ""
         labelled, answered = sum(row.labelled for row in covered), sum(row.predictions for row in covered)
-        provisional = sum(row.state != "final" for row in rows)
+        provisional = sum(row.state != "final" for row in shown)
         interval = "with 95 % interval (Wilson), " if self._metric.value == "accuracy" else ""
-        state_of = f"; {provisional} of {len(rows)} cohorts provisional" if provisional else "; all cohorts final"
+        state_of = f"; {provisional} of {len(shown)} cohorts provisional" if provisional else "; all cohorts final"
         self._performance.show(
             performance_charts.performance(
-                rows,
+                shown,
                 covered,
                 metric=str(self._metric.value),
                 versions=self._names,
@@ -184,7 +197,7 @@ class Model:
                 palette=self._page.palette,
             ),
             f"{interval}by the {grain} of the prediction; n = {labelled:,}, "
-            f"coverage {markup.percent(labelled / answered if answered else None)}{state_of}",
+            f"coverage {markup.percent(labelled / answered if answered else None)}{state_of}{few}",
         )
 
     async def _load_pairs(self, span: Span) -> None:
@@ -199,8 +212,8 @@ class Model:
         n = sum(row.n for row in rows)
         self._pairs.show(
             option,
-            f"difference in accuracy on the same requests, per {grain}, 95 % interval; above 0 the challenger is better; "
-            f"{n:,} pairs",
+            f"difference in accuracy on the same requests, per {grain}, 95 % interval; above 0 the "
+            f"challenger is better; {n:,} pairs",
         )
 
     async def _load_alerts(self, span: Span) -> None:
@@ -218,8 +231,8 @@ def _toggle(options: dict[str, str], value: str | None, page: Page, then: Load |
 
 
 def _length(bucket_s: int) -> str:
-    for unit_s, name in ((DAY_S, "day"), (HOUR_S, "h"), (60, "min")):
+    for unit_s, name in ((DAY_S, "day"), (HOUR_S, "hour"), (60, "minute")):
         if bucket_s % unit_s == 0:
             many = bucket_s // unit_s
-            return name if many == 1 else f"{many} {name}s" if name == "day" else f"{many} {name}"
+            return name if many == 1 else f"{many} {name}s"
     return f"{bucket_s} s"

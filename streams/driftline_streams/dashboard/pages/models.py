@@ -9,11 +9,14 @@ from starlette.requests import Request
 
 from driftline_streams.dashboard import markup, queries, state
 from driftline_streams.dashboard.charts.frame import DARK, LIGHT, colour
-from driftline_streams.dashboard.pages.shell import Page
+from driftline_streams.dashboard.pages.evidence import Alerts
+from driftline_streams.dashboard.pages.shell import Page, Panel
 from driftline_streams.dashboard.pages.welcome import welcome
 from driftline_streams.dashboard.reader import Reader
 from driftline_streams.dashboard.state import State
 from driftline_streams.errors import UsageError
+
+_ALERTS = 10
 
 
 class Models:
@@ -26,8 +29,13 @@ class Models:
         with self._page.body:
             self._list = ui.html("", sanitize=False).classes("w-full")
             self._welcome = ui.element("div").classes("w-full")
+            self._alerts_panel = Panel("Newest alerts")
+            with self._alerts_panel.tools:
+                ui.link("all alerts", "/alerts")
+            with self._alerts_panel.body:
+                self._alerts = Alerts(reader, with_model=True)
             self._refused = ui.html("", sanitize=False).classes("w-full")
-        self._page.loads(self._load, self._load_refused)
+        self._page.loads(self._load, self._load_alerts, self._load_refused)
 
     async def run(self) -> None:
         """Show it for as long as it is open."""
@@ -49,9 +57,18 @@ class Models:
         self._shown = html or f"welcome {missing}"
         self._list.set_content(html)
         self._welcome.clear()
+        self._alerts_panel.visible(bool(html))
         if not html:
             with self._welcome:
                 welcome(self._reader.address, missing)
+
+    async def _load_alerts(self) -> None:
+        try:
+            alerts = await queries.alerts(self._reader)
+        except UsageError:
+            alerts = []
+        self._alerts_panel.subtitle("the times are those of the events; open one for its cause, its SQL and its rows")
+        self._alerts.show(alerts[:_ALERTS], "Nothing has needed a person.")
 
     async def _load_refused(self) -> None:
         try:

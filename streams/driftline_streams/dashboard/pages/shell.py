@@ -47,6 +47,7 @@ class Page:
         theme = request.cookies.get("driftline-theme", "auto")
         self._theme = theme if theme in _THEMES else "auto"
         ui.page_title(f"{title} · Driftline")
+        ui.colors(primary="#0068a3")
         self._dark = ui.dark_mode(_THEMES[self._theme])
         self._bar(here)
         self._outage = ui.label().classes("outage")
@@ -150,10 +151,11 @@ class Page:
 
 
 class Panel:
-    """A card with a title, a subtitle that says what the numbers rest on, and a chart or the reason why there is none."""
+    """A card: a title, a subtitle that says what the numbers rest on, and a chart or the reason why there is none."""
 
     def __init__(self, title: str, *, tall: bool = False) -> None:
-        with ui.element("section").classes("panel tall" if tall else "panel"):
+        self._card = ui.element("section").classes("panel tall" if tall else "panel")
+        with self._card:
             with ui.element("div").classes("top"):
                 with ui.element("div").classes("titles"):
                     ui.html(f"<h2>{markup.text(title)}</h2>", sanitize=False)
@@ -167,6 +169,10 @@ class Panel:
     def on_click(self, handler: Callable[[events.EChartPointClickEventArguments], Any]) -> None:
         """Call `handler` when a point of the chart is clicked."""
         self._on_click = handler
+
+    def visible(self, yes: bool) -> None:
+        """Show or hide the whole card."""
+        self._card.set_visibility(yes)
 
     def subtitle(self, text: str) -> None:
         """What the numbers rest on."""

@@ -10,7 +10,8 @@ with PredictionLogger("localhost:9092", model="my-model", version="1") as logger
     logger.log(prediction=True, score=0.87, latency_ms=12.5, features={"amount": 120.0, "country": "NL"})"""
 
 WITHOUT_SDK = """echo '{"prediction_id": "1", "model": "my-model", "version": "1", "timestamp": "2025-01-01T12:00:00Z",
-  "prediction": true, "score": 0.87, "latency_ms": 12.5}' | tr -d '\\n' | kcat -b localhost:9092 -t driftline.predictions -k 1"""
+  "prediction": true, "score": 0.87, "latency_ms": 12.5}' | tr -d '\\n' |
+  kcat -P -b localhost:9092 -t driftline.predictions -k 1"""
 
 
 def welcome(address: str, missing: str) -> None:
@@ -20,7 +21,8 @@ def welcome(address: str, missing: str) -> None:
         if missing:
             ui.label(missing).classes("lead")
         ui.label(
-            f"The dashboard reads ClickHouse at {address} and shows a model as soon as its first event has gone through a worker."
+            f"The dashboard reads ClickHouse at {address} and shows a model as soon as its first event has gone "
+            "through a worker."
         ).classes("lead")
         ui.label("See it with real data: a year of flights from New York, in a minute.")
         _code("driftline demo")
