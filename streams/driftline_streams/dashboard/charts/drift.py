@@ -64,9 +64,9 @@ def heat_map(rows: Sequence[Drift], *, bucket_s: int, palette: Palette) -> Optio
     axes = grid(rows, bucket_s)
     form = "%Y-%m-%d" if bucket_s % DAY_S == 0 else "%Y-%m-%d %H:%M"
     limits = [0, *_STEPS]
-    pieces: list[Option] = [{"value": _UNKNOWN, "label": "too few events", "color": palette.unknown}]
+    pieces: list[Option] = [{"value": _UNKNOWN, "label": "too few", "color": palette.unknown}]
     for low, high, shade in zip(limits, [*limits[1:], None], palette.drift, strict=True):
-        label = f"{low:g}–{high:g} × limit" if high is not None else f"over {low:g} × limit"
+        label = f"{low:g}–{high:g}" if high is not None else f"over {low:g}"
         pieces.append({"gte": low, **({} if high is None else {"lt": high}), "label": label, "color": shade})
     return base(palette) | {
         "legend": {"show": False},

@@ -134,7 +134,7 @@ def tooltip(palette: Palette, unit: str = "") -> Option:
 
 def value_format(unit: str) -> Option:
     """How a tooltip writes values; `unit` is one of ours, never a user's."""
-    factor = 100 if unit == "%" else 1
+    factor = 100 if unit.startswith("%") else 1
     space = f"' {unit}'" if unit else "''"
     return {
         ":valueFormatter": (

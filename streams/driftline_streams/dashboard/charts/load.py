@@ -64,7 +64,7 @@ def latency(
                     showSymbol=lonely(points, bucket_s),
                 )
             )
-    drawn += rug(_found(found, ("latency_ms",), span), palette, 1)
+    drawn += rug(_found(found, ("latency_ms",), span, bucket_s), palette, 1)
     return option | {
         "grid": GRID,
         "tooltip": tooltip(palette, "ms"),
@@ -102,19 +102,25 @@ def traffic(
         rate = [(row.at_s, row.n * per / seconds(row)) for row in of]
         share = [(row.at_s, row.errors / row.n if row.n else None) for row in of]
         drawn += [
-            series(f"{version}", line(rate, bucket_s), shade, showSymbol=lonely(rate, bucket_s)),
             series(
-                f"{version}",
+                version,
+                line(rate, bucket_s),
+                shade,
+                showSymbol=lonely(rate, bucket_s),
+                tooltip=value_format(f"/ {unit}"),
+            ),
+            series(
+                version,
                 line(share, bucket_s),
                 shade,
                 xAxisIndex=1,
                 yAxisIndex=1,
                 areaStyle={"color": shade, "opacity": 0.15},
                 showSymbol=lonely(share, bucket_s),
-                tooltip=value_format("%"),
+                tooltip=value_format("% errors"),
             ),
         ]
-    drawn += rug(_found(found, ("error_rate",), span), palette, 2, xAxisIndex=1)
+    drawn += rug(_found(found, ("error_rate",), span, bucket_s), palette, 2, xAxisIndex=1)
     worst = max((row.errors / row.n for row in rows if row.n), default=0)
     return base(palette) | {
         "grid": [{**GRID, "bottom": "42%"}, {**GRID, "top": "70%"}],
@@ -169,7 +175,7 @@ def answers(
                         showSymbol=lonely(points, bucket_s),
                     )
                 )
-    drawn += rug(_found(found, ("score", "confidence"), span), palette, 1)
+    drawn += rug(_found(found, ("score", "confidence"), span, bucket_s), palette, 1)
     return base(palette) | {
         "grid": GRID,
         "xAxis": time_axis(palette, span.start_s, span.end_s),
@@ -193,13 +199,13 @@ def _milliseconds(rows: Sequence[Load], palette: Palette, *, log: bool) -> Optio
     return value_axis(palette, "ms, logarithmic", type="log", min=10.0 ** math.floor(math.log10(fastest)))
 
 
-def _found(found: Sequence[Finding], signals: tuple[str, ...], span: Span) -> list[tuple[int, str]]:
-    """When something was found in one of the signals, and what."""
-    return [
-        (one.start_s, _what(one))
-        for one in sorted(found, key=lambda f: f.start_s)
-        if one.signal in signals and span.start_s <= one.start_s <= span.end_s
-    ]
+def _found(found: Sequence[Finding], signals: tuple[str, ...], span: Span, bucket_s: int) -> list[tuple[int, str]]:
+    """What was found in the signals, by the stretch it was found in: there a tooltip sees it."""
+    by_stretch: dict[int, list[str]] = {}
+    for one in sorted(found, key=lambda f: f.start_s):
+        if one.signal in signals and span.start_s <= one.start_s <= span.end_s:
+            by_stretch.setdefault(one.start_s // bucket_s * bucket_s, []).append(_what(one))
+    return [(at_s, "; ".join(whats)) for at_s, whats in by_stretch.items()]
 
 
 def _what(one: Finding) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -184,7 +185,7 @@ def _bars(version: str, points: list[list[Any]], shade: str) -> Option:
         "barMaxWidth": 18,
         "barGap": "0%",
         "emphasis": {"disabled": True},
-        "tooltip": value_format("%"),
+        "tooltip": value_format("% labelled"),
     }
 
 
@@ -219,6 +220,16 @@ def difference(pairs: Pairs) -> Difference | None:
     return Difference((second - first) / compared, max(-1.0, middle - half), min(1.0, middle + half))
 
 
+def _about(row: Pairs, found: Difference, grain: str) -> list[str]:
+    better = "cannot be told apart" if found.low <= 0 <= found.high else "better" if found.value > 0 else "worse"
+    day = time.strftime("%Y-%m-%d", time.gmtime(row.at_s))
+    return [
+        f"{grain} from {day}: {row.challenger} against {row.champion}",
+        f"{100 * found.value:+.1f} pp ({100 * found.low:+.1f} to {100 * found.high:+.1f}): {better}; {row.n:,} pairs",
+        f"only {row.challenger} right {row.only_challenger:,}, only {row.champion} right {row.only_champion:,}",
+    ]
+
+
 _INTERVAL = """(params, api) => {
   const at = api.value(0), low = api.coord([at, api.value(2)]), high = api.coord([at, api.value(3)]);
   const mid = api.coord([at, api.value(1)]), shade = api.visual('color');
@@ -236,7 +247,7 @@ def challengers(rows: Sequence[Pairs], *, versions: Sequence[str], span: Span, g
     drawn: list[Option] = []
     for champion, challenger in sorted({(row.champion, row.challenger) for row in rows}):
         data = [
-            [row.at_s * 1000, *(rounded(100 * value) for value in found)]
+            {"value": [row.at_s * 1000, *(rounded(100 * value) for value in found)], "about": _about(row, found, grain)}
             for row in rows
             if (row.champion, row.challenger) == (champion, challenger) and (found := difference(row)) is not None
         ]
@@ -247,7 +258,7 @@ def challengers(rows: Sequence[Pairs], *, versions: Sequence[str], span: Span, g
                 "data": data,
                 ":renderItem": _INTERVAL,
                 "dimensions": ["time", "difference", "from", "to"],
-                "encode": {"x": 0, "y": [1, 2, 3], "tooltip": [1, 2, 3]},
+                "encode": {"x": 0, "y": [1, 2, 3]},
                 "itemStyle": {"color": colour(palette, versions, challenger)},
                 "clip": True,
             }
@@ -265,7 +276,7 @@ def challengers(rows: Sequence[Pairs], *, versions: Sequence[str], span: Span, g
     start_s, end_s = min(starts) - half, max(starts) + half
     return base(palette) | {
         "grid": GRID,
-        "tooltip": tooltip(palette, "pp"),
+        "tooltip": {**tooltip(palette), ":formatter": "all => driftline.lines(all.flatMap((one) => one.data.about))"},
         "xAxis": time_axis(palette, start_s, end_s),
         "yAxis": value_axis(palette, "percentage points"),
         "series": drawn,
