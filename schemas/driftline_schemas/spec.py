@@ -78,7 +78,7 @@ class ModelSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, o
     features: dict[Name, FeatureSpec] = field(default_factory=dict)  # empty: every feature that comes
     segments: list[Name] = field(default_factory=list)  # keys of `segment` that windows are sliced by
     window_s: Seconds = 10
-    feature_window_s: Seconds = 300
+    feature_window_s: Seconds = 300  # of features, and of the slices by segment
     test_window_s: Seconds = 86_400
     label_horizon_s: Annotated[int, Meta(ge=1)] = 30 * 86_400
     objectives: Objectives = field(default_factory=Objectives)

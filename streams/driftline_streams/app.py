@@ -46,7 +46,8 @@ log = structlog.get_logger(__name__)
 CLOCK_EVERY_S = 1.0
 RETRY_EVERY_S = 0.5
 MODELS_EVERY_S = 1.0
-PERFORMANCE_EVERY_S = 30.0
+PERFORMANCE_EVERY_S = 1.0
+PERFORMANCE_REST_S = 30.0  # between two judgements while labels keep coming
 METRICS_EVERY_S = 5.0
 LEAD_LABELS = 50_000
 LEAD_S = 20.0
@@ -77,6 +78,8 @@ class Pipeline:
 
         self._partitions: dict[str, int] = {}  # by topic, as the broker has them
         self._announced = False  # whether `detect` knows the source partitions
+        self._labels_at = 0.0  # when outcomes were last kept, in seconds of the monotonic clock
+        self._judged_at = 0.0  # when performance was last compared with its limits
         self._unmirrored: list[model_topic.Entry] = []  # entries that are not in ClickHouse yet
         self._recovered: set[tuple[str, int]] = set()  # partitions of labels whose waiting labels were taken up
 
@@ -130,7 +133,7 @@ class Pipeline:
     async def on_labels(self, batch: Batch) -> None:
         """Join: labels as they came, and outcomes for those that find their prediction."""
         await self._let_predictions_lead()
-        result = await self.join(batch, _now_ms())
+        result = await self.join(batch, _now_ms(), cold=not self._predictions_lag())
         await self._carry_out(batch.name, result.effects)
         await self._keep_outcomes(result)
         self.metrics.processed(batch.topic, result.read, result.read - result.rejected, {"any": result.rejected})
@@ -160,11 +163,14 @@ class Pipeline:
         In a backlog labels are read long before what they are about; waiting in Kafka costs them no memory.
         """
         deadline = time.monotonic() + LEAD_S
-        predictions = self._name(topics.PREDICTIONS)
-        while len(self.join.waiting) > LEAD_LABELS and time.monotonic() < deadline:
-            if not any(self.app.lag(predictions).values()):
+        while len(self.join.waiting) > LEAD_LABELS and self._predictions_lag():  # noqa: ASYNC110 - lag has no event
+            if time.monotonic() > deadline:
                 return
             await asyncio.sleep(0.05)
+
+    def _predictions_lag(self) -> bool:
+        """Whether this worker is more than a batch behind in predictions."""
+        return sum(self.app.lag(self._name(topics.PREDICTIONS)).values()) > self.settings.batch_events
 
     # --- beside the walk
 
@@ -196,6 +202,7 @@ class Pipeline:
 
     async def _keep_outcomes(self, result: JoinResult) -> None:
         if result.outcomes_name:
+            self._labels_at = time.monotonic()
             await self._carry_out(result.outcomes_name, result.outcomes)
         self.metrics.joined.inc(result.joined)
         self.metrics.orphaned.inc(result.orphaned)
@@ -227,8 +234,12 @@ class Pipeline:
             )
 
     async def watch_performance(self) -> None:
-        """Compare matured days with the limits of the specs; one worker does it for all."""
-        if self._leads():
+        """Compare days with the limits of the specs, when labels have come and paused, or now and then."""
+        now = time.monotonic()
+        came = self._labels_at
+        due = came > self._judged_at and now - came >= PERFORMANCE_EVERY_S
+        if due or now - self._judged_at >= PERFORMANCE_REST_S:
+            self._judged_at = now
             result = await self.performance(_now_ms())
             if result.name:
                 await self._carry_out(result.name, result.effects)
@@ -238,9 +249,6 @@ class Pipeline:
         for topic in self.app.feeds:
             self.metrics.lagging(topic, self.app.lag(topic))
             self.metrics.lost.labels(topic).set(self.app.lost(topic))
-
-    def _leads(self) -> bool:
-        return 0 in self.app.feeds[self._name(topics.LABELS)].partitions
 
     def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         """Do `work` again and again; a failure of ours is logged and tried again, a bug stops the worker."""
@@ -276,6 +284,7 @@ def run(settings: Settings) -> int:
     Unavailable
         If Kafka does not answer at the start.
     """
+    worker.share_arenas()
     logs.configure(settings.log_format, settings.log_level)
     pipeline = Pipeline(settings)
     pipeline.prepare()

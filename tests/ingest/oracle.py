@@ -42,14 +42,15 @@ FeatureKey = tuple[str, str, int]
 
 
 def windows(events: Iterable[Event], catalog: Catalog) -> dict[WindowKey, WindowTally]:
-    """Every window and slice."""
+    """Every window, and every slice of the wider windows that slices have."""
     out: dict[WindowKey, WindowTally] = defaultdict(WindowTally)
     for event in events:
         spec = catalog.spec(event.model)
-        start = window_start(to_ms(event.timestamp), spec.window_s * 1000)
         slices = [("", "")]
         slices += [(key, value) for key, value in event.segment.items() if key in spec.segments and value is not None]
         for dim, value in slices:
+            width_s = max(spec.window_s, spec.feature_window_s) if dim else spec.window_s
+            start = window_start(to_ms(event.timestamp), width_s * 1000)
             cell = out[event.model, event.version, start, dim, value]
             cell.n += 1
             cell.errors += event.status == "error"

@@ -65,15 +65,19 @@ SELECT
 FROM windows
 GROUP BY model, version, day, dim, value;
 
-CREATE VIEW feature_daily AS
+CREATE VIEW feature_daily AS -- moments are NULL for categories
 SELECT
-    model, version, day, dim, value, signal,
-    n, present, nulls,
+    model, version, day, dim, value, signal, n,
+    presents[signal] AS present,
+    null_counts[signal] AS nulls,
     if(present + nulls = 0, NULL, nulls / (present + nulls)) AS null_rate,
-    if(present = 0, NULL, total / present) AS mean,
-    if(present < 2, NULL, sqrt(greatest(0, (squares - total * total / present) / (present - 1)))) AS standard_deviation,
-    if(present = 0, NULL, smallest) AS min,
-    if(present = 0, NULL, largest) AS max
+    mapContains(all_mins, signal) AND present > 0 AS numeric,
+    if(numeric, totals[signal] / present, NULL) AS mean,
+    if(numeric AND present > 1,
+        sqrt(greatest(0, (all_squares[signal] - totals[signal] * totals[signal] / present) / (present - 1))),
+        NULL) AS standard_deviation,
+    if(numeric, all_mins[signal], NULL) AS min,
+    if(numeric, all_maxs[signal], NULL) AS max
 FROM
 (
     SELECT
@@ -81,18 +85,13 @@ FROM
         sum(features.n) AS n,
         sumMap(features.present) AS presents, sumMap(features.nulls) AS null_counts,
         sumMap(features.sums) AS totals, sumMap(features.sum_squares) AS all_squares,
-        minMap(features.mins) AS all_mins, maxMap(features.maxs) AS all_maxs
+        minMap(features.mins) AS all_mins, maxMap(features.maxs) AS all_maxs,
+        -- sumMap leaves out sums of zero, so a signal can be in one map only
+        arraySort(arrayDistinct(arrayConcat(mapKeys(presents), mapKeys(null_counts)))) AS signals
     FROM features
     GROUP BY model, version, day, dim, value
 )
-ARRAY JOIN
-    mapKeys(presents) AS signal,
-    mapValues(presents) AS present,
-    arrayMap(k -> null_counts[k], mapKeys(presents)) AS nulls,
-    arrayMap(k -> totals[k], mapKeys(presents)) AS total,
-    arrayMap(k -> all_squares[k], mapKeys(presents)) AS squares,
-    arrayMap(k -> all_mins[k], mapKeys(presents)) AS smallest,
-    arrayMap(k -> all_maxs[k], mapKeys(presents)) AS largest;
+ARRAY JOIN signals AS signal;
 
 CREATE VIEW feature_bins_daily AS
 SELECT

@@ -34,7 +34,7 @@ from driftline_streams.embedded import services
 from driftline_streams.embedded.commands import start_display
 from driftline_streams.embedded.ports import LOOPBACK, free_ports, is_free
 from driftline_streams.embedded.services import Services
-from driftline_streams.errors import Unavailable, UsageError
+from driftline_streams.errors import UsageError
 from driftline_streams.ledger_positions import take_account
 from driftline_streams.settings import Settings
 from driftline_streams.sinks.clickhouse import ClickHouse
@@ -46,7 +46,6 @@ SPEC = Path(__file__).parent / "flights.yaml"
 INTERRUPTED = 130
 DASHBOARD_PORT = 8080  # if it is free
 LOOK_EVERY_S = 0.5
-READY_S = 60.0  # until the worker has taken in the models
 IDLE_S = 2.0  # at full speed no partition is silent before the end, so the last windows need not wait longer
 
 
@@ -94,11 +93,10 @@ def _walk(settings: Settings, running: Services, answers: Scoring, *, wishes: Wi
     migrate(clickhouse)
     topics.create_all(settings)
     model_topic.publish(settings, model_topic.read_specs(SPEC))
-    worker = Worker(settings, running)
+    scored = answers.wait(show)
+    model_topic.publish(settings, scored.references)
+    worker = Worker(settings, running)  # after the references, which it reads first; it starts while events are sent
     try:
-        scored = answers.wait(show)
-        model_topic.publish(settings, scored.references)
-        _wait_for_models(clickhouse, worker, 1 + len(scored.references))
         begun_at = time.monotonic()
         published, settled = _replay(clickhouse, scored, worker, speed=wishes.speed, show=show)
         ledger = take_account(settings, clickhouse, join_within_s=0)
@@ -193,16 +191,6 @@ def _here(settings: Settings, running: Services, speed: float) -> Settings:
             **({} if speed else {"idle_s": IDLE_S}),
         }
     )
-
-
-def _wait_for_models(clickhouse: ClickHouse, worker: Worker, n: int) -> None:
-    """Wait until the worker has taken in `n` specs and references, which it mirrors into ClickHouse."""
-    deadline = time.monotonic() + READY_S
-    while clickhouse.query_rows("SELECT count() AS n FROM models FINAL")[0]["n"] < n:
-        worker.check()
-        if time.monotonic() > deadline:
-            raise Unavailable(f"the worker has not taken in the models within {READY_S:.0f} s; see {worker.log}")
-        time.sleep(0.1)
 
 
 def _lost(published: Published, ledger: Ledger) -> str:

@@ -15,7 +15,7 @@ from driftline_schemas.topics import LABELS, PREDICTIONS
 from driftline_streams.sinks.clickhouse import ClickHouse
 
 EVERY_S = 0.25
-QUIET_S = 1.5  # a finding is an alert well within a second
+QUIET_S = 2.5  # performance is judged two seconds after the last labels; a finding is an alert within a second
 STALLED_S = 30.0  # nothing moves for so long: something is wrong
 
 COUNTS = """

@@ -45,13 +45,18 @@ class Cells:
 
 @dataclass(frozen=True, slots=True)
 class Slices:
-    """The groups that windows are kept for: every cell as a whole first, then by each segment value of the spec.
+    """The groups that windows are kept for: every cell as a whole first, then slices by the segments of the spec.
 
-    Group `g` sums cell `cell[g]` where segment `dim.values[dim.code[g]]` is `value`, likewise; both are empty strings
-    for the whole. Event `row[j]` belongs to group `group[j]`: a row for every event and every segment it is in.
+    Arrays over groups have shape `(groups,)`. A group sums one window where segment `dim` is `value`, both empty for
+    the whole. Event `row[j]` belongs to group `group[j]`: a row for every event and every segment it is in.
+
+    Slices are as wide as feature windows: a slice of a narrow window holds few events, and then a row of sums costs
+    more than the events it sums (flights by the hour and carrier wrote more rows than there were flights).
     """
 
-    cell: Ints
+    version: Ints
+    start_ms: Ints
+    width_ms: Ints
     dim: Texts
     value: Texts
     row: Ints
@@ -59,8 +64,11 @@ class Slices:
     folded: int  # events in a segment value beyond `MAX_SEGMENT_VALUES`, counted as `OTHER_SEGMENT`
 
     @classmethod
-    def of(cls, columns: Columns, cells: Cells) -> Slices:
-        """Slice `cells` by the segments that the versions' specs ask for."""
+    def of(cls, columns: Columns, cells: Cells, width_ms: Ints) -> Slices:
+        """`cells`, of these widths (shape `(versions,)`), and their slices by the segments that the specs ask for."""
+        feature_ms = np.array([version.spec.feature_window_s * 1000 for version in columns.versions], np.int64)
+        wide_ms = np.maximum(width_ms, feature_ms)
+        wide = Cells.of(columns, wide_ms)
         segment = columns.segment
         keys = max(1, len(segment.key.values))
         pairs, pair_of = compact(columns.version[segment.row] * keys + segment.key.code, len(columns.versions) * keys)
@@ -70,11 +78,14 @@ class Slices:
         given = Texts(segment.value.text.values, segment.value.text.code[chosen])
         values, folded = fold(pair, given, MAX_SEGMENT_VALUES, OTHER_SEGMENT, {})
         width = max(1, len(values.values))
-        slots = len(cells) * keys * width
-        slot, place = compact((cells.of_event[row] * keys + pairs[pair] % keys) * width + values.code, slots)
+        slots = len(wide) * keys * width
+        slot, place = compact((wide.of_event[row] * keys + pairs[pair] % keys) * width + values.code, slots)
+        sliced = slot // (keys * width)
         whole = np.zeros(len(cells), np.int64)
         return cls(
-            cell=np.concatenate([np.arange(len(cells)), slot // (keys * width)]),
+            version=np.concatenate([cells.version, wide.version[sliced]]),
+            start_ms=np.concatenate([cells.start_ms, wide.start_ms[sliced]]),
+            width_ms=np.concatenate([width_ms[cells.version], wide_ms[wide.version[sliced]]]),
             dim=Texts(["", *segment.key.values], np.concatenate([whole, slot // width % keys + 1])),
             value=Texts(["", *values.values], np.concatenate([whole, slot % width + 1])),
             row=np.concatenate([np.arange(columns.n), row]),

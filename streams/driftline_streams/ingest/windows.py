@@ -26,7 +26,6 @@ class WindowSums:
     """What a batch adds to its windows, by group of `slices`; arrays have shape `(groups,)`."""
 
     columns: Columns
-    width_ms: Ints
     cells: Cells
     slices: Slices
     n: Ints
@@ -41,14 +40,13 @@ class WindowSums:
         """Sum the events (at least one) over the windows of their models."""
         width_ms = np.array([version.spec.window_s * 1000 for version in columns.versions], np.int64)
         cells = Cells.of(columns, width_ms)
-        slices = Slices.of(columns, cells)
-        row, group, size = slices.row, slices.group, len(slices.cell)
+        slices = Slices.of(columns, cells, width_ms)
+        row, group, size = slices.row, slices.group, len(slices.version)
         measured = ~np.isnan(columns.latency_ms)
         bucket = bucket_index(np.where(measured, columns.latency_ms, 0.0))
         timed = measured[row]
         return cls(
             columns=columns,
-            width_ms=width_ms,
             cells=cells,
             slices=slices,
             n=np.bincount(group, minlength=size),
@@ -62,15 +60,15 @@ class WindowSums:
     def rows(self) -> Rows:
         """One row a group for the table `windows`."""
         slices, versions = self.slices, self.columns.versions
-        version = self.cells.version[slices.cell]
+        version = slices.version
         return Rows(
             "windows",
             len(self.n),
             {
                 "model": Texts.of([version.model for version in versions]).column(version),
                 "version": Texts.of([version.name for version in versions]).column(version),
-                "window": (self.cells.start_ms[slices.cell] // 1000).astype(np.uint32),
-                "width_s": (self.width_ms[version] // 1000).astype(np.uint32),
+                "window": (slices.start_ms // 1000).astype(np.uint32),
+                "width_s": (slices.width_ms // 1000).astype(np.uint32),
                 "dim": slices.dim.column(),
                 "value": slices.value.column(),
                 "n": self.n.astype(np.uint64),

@@ -127,8 +127,12 @@ class Join:
             for model, ids in _ids(rows):
                 self._arrived += self.waiting.about(model, ids)
 
-    async def __call__(self, batch: Batch, now_ms: int) -> JoinResult:
-        """Join one batch. Raises nothing for what its messages hold; waits as long as an outage of the store lasts."""
+    async def __call__(self, batch: Batch, now_ms: int, *, cold: bool = True) -> JoinResult:
+        """Join one batch. Raises nothing for what its messages hold; waits as long as an outage of the store lasts.
+
+        Without `cold`, labels that find nothing in memory wait at once: in a backlog their predictions are about to
+        come, and the store would be asked in vain. A later `retry` asks it.
+        """
         values, offsets = batch.values(), batch.offsets()
         truths, rows, rejects = labels.read(
             values, offsets, topic=batch.topic, partition=batch.partition, catalog=self._catalog, now_ms=now_ms
@@ -142,7 +146,7 @@ class Join:
             now_ms=now_ms,
             prefix=self._prefix,
         )
-        found, missing = await self._find(truths)
+        found, missing = await self._find(truths, cold=cold)
         for truth in missing:
             if not self.waiting.add(truth, now_ms + delay_ms(0)):
                 partition = (truth.topic, truth.partition)
@@ -192,10 +196,12 @@ class Join:
         for partition in partitions:
             self._overflowed.pop(partition, None)
 
-    async def _find(self, truths: Sequence[Truth]) -> tuple[list[tuple[Truth, Served]], list[Truth]]:
-        """The truths with their predictions, hot or cold, and those without."""
+    async def _find(
+        self, truths: Sequence[Truth], *, cold: bool = True
+    ) -> tuple[list[tuple[Truth, Served]], list[Truth]]:
+        """The truths with their predictions, hot or `cold`, and those without."""
         found: list[tuple[Truth, Served]] = []
-        cold: dict[str, list[Truth]] = defaultdict(list)
+        missed: dict[str, list[Truth]] = defaultdict(list)
         horizons_ms: dict[str, int] = {}
         recent = self.recent.find
         for truth in truths:
@@ -207,9 +213,11 @@ class Join:
             if served is not None and belongs(truth, served, horizon_ms):
                 found.append((truth, served))
             else:
-                cold[model].append(truth)
+                missed[model].append(truth)
+        if not cold:
+            return found, [truth for asked in missed.values() for truth in asked]
         missing: list[Truth] = []
-        for model, asked in cold.items():
+        for model, asked in missed.items():
             horizon_ms = horizons_ms[model]
             since_ms = min(truth.timestamp_ms for truth in asked) - horizon_ms
             until_ms = max(truth.timestamp_ms for truth in asked) + SLACK_MS

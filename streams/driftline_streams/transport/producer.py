@@ -77,26 +77,27 @@ class Producer:
 
     def _send(self, messages: Sequence[Message], abandoned: threading.Event) -> None:
         outstanding = len(messages)
-        refused: list[tuple[Message, KafkaError]] = []
+        refused: list[tuple[KafkaError, confluent_kafka.Message]] = []
 
-        def report(message: Message) -> Callable[[KafkaError | None, object], None]:
-            def delivered(error: KafkaError | None, _: object) -> None:
-                nonlocal outstanding
-                outstanding -= 1
-                if error is not None:
-                    refused.append((message, error))
-
-            return delivered
+        def delivered(error: KafkaError | None, message: confluent_kafka.Message) -> None:
+            nonlocal outstanding
+            outstanding -= 1
+            if error is not None:
+                refused.append((error, message))
 
         for message in messages:
-            self._produce(message, report(message), abandoned)
+            self._produce(message, delivered, abandoned)
         while outstanding and not abandoned.is_set():
             self._producer.poll(POLL_S)
         if refused:
-            raise self._failure(*refused[0])
+            error, failed = refused[0]
+            raise self._failure(failed.topic() or "", len(failed), error)
 
     def _produce(
-        self, message: Message, report: Callable[[KafkaError | None, object], None], abandoned: threading.Event
+        self,
+        message: Message,
+        report: Callable[[KafkaError | None, confluent_kafka.Message], None],
+        abandoned: threading.Event,
     ) -> None:
         while not abandoned.is_set():
             try:
@@ -111,12 +112,11 @@ class Producer:
             except BufferError:  # the queue is full: wait until some of it is acknowledged
                 self._producer.poll(POLL_S)
             except KafkaException as failure:
-                raise self._failure(message, failure.args[0]) from None
+                raise self._failure(message.topic, len(message.value or b""), failure.args[0]) from None
             else:
                 return
 
-    def _failure(self, message: Message, error: KafkaError) -> DriftlineError:
+    def _failure(self, topic: str, size: int, error: KafkaError) -> DriftlineError:
         if error.code() in _TOO_LARGE:
-            size = len(message.value or b"") + len(message.key or b"")
-            return MessageTooLarge(f"{message.topic} does not take {size:,} bytes: raise its max.message.bytes")
-        return Unavailable(f"Kafka at {self._bootstrap} refused a message for {message.topic}: {error.str()}")
+            return MessageTooLarge(f"{topic} does not take {size:,} bytes: raise its max.message.bytes")
+        return Unavailable(f"Kafka at {self._bootstrap} refused a message for {topic}: {error.str()}")

