@@ -163,7 +163,7 @@ class Pipeline:
         In a backlog labels are read long before what they are about; waiting in Kafka costs them no memory.
         """
         deadline = time.monotonic() + LEAD_S
-        while len(self.join.waiting) > LEAD_LABELS and self._predictions_lag():  # noqa: ASYNC110 - lag has no event
+        while len(self.join.waiting) > LEAD_LABELS and self._predictions_lag():
             if time.monotonic() > deadline:
                 return
             await asyncio.sleep(0.05)

@@ -87,7 +87,8 @@ def merge(sketches: Iterable[Mapping[int, int]]) -> dict[int, int]:
 def quantile(counts: Mapping[int, int], q: float) -> float:
     """The `q`-quantile (0 ≤ q ≤ 1) in the unit of the values, within 1 %; NaN when the sketch is empty.
 
-    It is the sample of rank `floor(q * (n - 1))`, numpy's method "lower".
+    It is the smallest value that at least a share `q` of the values does not exceed (the inverted distribution
+    function, numpy's method "inverted_cdf"), as `quantilesExactWeighted` has it in the views.
 
     >>> round(quantile({0: 1, 115: 1, 230: 1}, 0.5), 1)
     9.9
@@ -95,12 +96,12 @@ def quantile(counts: Mapping[int, int], q: float) -> float:
     total = sum(counts.values())
     if total == 0:
         return math.nan
-    rank = q * (total - 1)
+    rank = max(1, math.ceil(q * total))
     seen = 0
     bucket = ZERO
     for bucket in sorted(counts):
         seen += counts[bucket]
-        if seen > rank:
+        if seen >= rank:
             break
     return middle(bucket)
 
