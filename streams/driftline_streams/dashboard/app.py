@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from typing import Final
 
 import uvicorn
@@ -37,6 +38,8 @@ def serve(settings: Settings, *, host: str, port: int) -> None:
     It has no login: bind it to loopback, or put a proxy that knows your users in front. ClickHouse may come later or
     go away meanwhile: the pages say so.
     """
+    # The driver shows a trace for every failed attempt; our own log and the page say it in one line.
+    logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
     clickhouse = ClickHouse(settings)
     _pages(Reader(clickhouse))
     web = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)

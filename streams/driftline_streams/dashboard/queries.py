@@ -46,6 +46,13 @@ def _quantile(levels: str) -> str:
     )
 
 
+async def migrated(reader: Reader) -> bool:
+    """Whether the tables are there."""
+    return bool(
+        await reader.plain("SELECT 1 FROM system.tables WHERE database = currentDatabase() AND name = 'models'")
+    )
+
+
 async def versions(reader: Reader, model: str | None = None) -> list[Version]:
     """The versions (of one model or of all) with the newest events, sorted by model and version."""
     sql = (

@@ -43,8 +43,11 @@ class Models:
 
     async def _load(self) -> None:
         try:
+            if not await queries.migrated(self._reader):
+                self._show("", missing="The tables are not there yet: run driftline migrate.")
+                return
             states = await state.states(self._reader)
-        except UsageError as error:  # no tables yet
+        except UsageError as error:
             self._show("", missing=str(error))
             return
         self._show(

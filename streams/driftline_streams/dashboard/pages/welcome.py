@@ -6,7 +6,7 @@ from nicegui import ui
 
 FIRST_EVENT = """from driftline import PredictionLogger
 
-with PredictionLogger("localhost:9092", model="my-model", version="1") as logger:
+with PredictionLogger("my-model", "1", bootstrap="localhost:9092") as logger:
     logger.log(prediction=True, score=0.87, latency_ms=12.5, features={"amount": 120.0, "country": "NL"})"""
 
 WITHOUT_SDK = """echo '{"prediction_id": "1", "model": "my-model", "version": "1", "timestamp": "2025-01-01T12:00:00Z",
