@@ -61,7 +61,8 @@ class Span:
         for bucket_s in _BUCKETS_S:
             if bucket_s >= fine and bucket_s % width_s == 0:
                 return bucket_s
-        return -(-fine // max(DAY_S, width_s)) * max(DAY_S, width_s)
+        unit_s = width_s if DAY_S % width_s else DAY_S
+        return -(-fine // unit_s) * unit_s
 
     def by_day(self) -> Span:
         """The span for what is counted by day: whole days, and enough of them to see a course."""

@@ -40,14 +40,14 @@ class DriftPanels:
             with self._page.quietly():
                 self._version.set_options(versions, value=kept)
         version = str(self._version.value)
-        # Test windows are a day or longer as a rule; narrower ones are drawn by the worst of each stretch.
-        bucket_s = span.bucket_s(DAY_S if span.length_s > 2 * DAY_S else 3600)
+        bucket_s = span.bucket_s(DAY_S)  # of narrower test windows the worst is shown
         rows = await queries.drift(self._reader, self._model, version, span, bucket_s)
         reference = await queries.reference(self._reader, self._model, version)
         if not rows:
             self._map.blank(_why(reference))
             self._detail.blank("Click a cell of the drift map.")
             return
+        bucket_s = max(bucket_s, min(row.width_s for row in rows))
         self._grid = charts.grid(rows, bucket_s)
         drifted = sum(row.state == "drift" for row in rows)
         judged = sum(row.state != "insufficient data" for row in rows)

@@ -1,0 +1,238 @@
+"""What the charts promise without a browser: numbers that exist, gaps that stay gaps, names that are never code."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from driftline_schemas.records import Moments
+from driftline_schemas.spec import Profile
+from driftline_streams.dashboard import markup, spans
+from driftline_streams.dashboard.charts import drift, load, performance
+from driftline_streams.dashboard.charts.frame import DARK, LIGHT, Palette, line
+from driftline_streams.dashboard.rows import Coverage, Drift, Finding, Load, Pairs, Performance
+from driftline_streams.dashboard.spans import DAY_S, HOUR_S, Span
+from driftline_streams.kernel.limits import OTHER_CATEGORY
+
+EVIL = ":constructor<script>alert(1)</script>"
+SPAN = Span(0, 10 * HOUR_S)
+CONSTANT_KEYS = {":valueFormatter", ":formatter", ":renderItem"}
+EMPTY = Moments(n=0, nulls=0, sum=0.0, sum_squares=0.0, min=0.0, max=0.0)
+
+maybe = st.none() | st.floats()
+
+
+def loads(version: str = "v1", hours: tuple[int, ...] = (0, 1, 2), p99: float | None = 30.0) -> list[Load]:
+    return [Load(version, hour * HOUR_S, 60, 3, 10.0, 20.0, p99, 0.3, 0.7) for hour in hours]
+
+
+def cohort(
+    day: int, state: str, labelled: int = 100, accuracy: float | None = 0.8, role: str = "champion"
+) -> Performance:
+    low, high = (None, None) if accuracy is None else (accuracy - 0.1, accuracy + 0.1)
+    rest = (None,) * 7
+    return Performance("m", "v1", role, day * DAY_S, labelled, 100, 1.0, state, labelled, accuracy, low, high, *rest)
+
+
+def cell(signal: str, at_s: int = 0, state: str = "ok", statistic: float = 0.1, **more: Any) -> Drift:
+    given = {"p_value": 0.5, "n": 500, "n_reference": 5000, "reference": "r", **more}
+    return Drift(signal, at_s, at_s, DAY_S, "psi", state, statistic, 0.2, **given)
+
+
+def finding(signal: str, at_s: int, version: str = "v1") -> Finding:
+    return Finding("id", version, signal, "change", "adwin", at_s, at_s + 10, "up", 4.0, 14.4, "a sentence")
+
+
+def everything(palette: Palette, *, evil: str = "v1") -> list[dict[str, Any]]:
+    drawn = {"versions": [evil], "span": SPAN, "bucket_s": HOUR_S, "palette": palette}
+    rows, found = loads(evil), [finding("latency_ms", 60, evil), finding("score", 60, evil)]
+    cohorts = [cohort(0, "final"), cohort(1, "provisional")]
+    pairs = [Pairs("v1", evil, 0, 10, 5, 1, 2, 2, None, None)]
+    profile = Profile(type="categorical", moments=EMPTY, categories={evil: 3})
+    return [
+        load.latency(rows, found, log=True, **drawn),  # type: ignore[arg-type]
+        load.latency(rows, found, log=False, **drawn),  # type: ignore[arg-type]
+        load.traffic(rows, found, **drawn),  # type: ignore[arg-type]
+        load.answers(rows, found, **drawn),  # type: ignore[arg-type]
+        performance.performance(
+            cohorts,
+            [Coverage(evil, 0, 100, 90)],
+            metric="accuracy",
+            versions=[evil],
+            span=SPAN,
+            grain="day",
+            palette=palette,
+        ),
+        performance.challengers(pairs, versions=["v1", evil], span=SPAN, grain="week", palette=palette),
+        drift.heat_map([cell(f"feature:{evil}")], bucket_s=DAY_S, palette=palette),
+        drift.distributions(drift.histogram(profile, {evil: 4}), shade="#000000", palette=palette),
+    ]
+
+
+def keys(value: object) -> Iterator[str]:
+    if isinstance(value, dict):
+        yield from value
+        for inner in value.values():
+            yield from keys(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from keys(inner)
+
+
+def test_names_of_users_are_never_keys_and_code_is_always_ours() -> None:
+    plain, evil = everything(LIGHT), everything(LIGHT, evil=EVIL)
+    for ours, theirs in zip(plain, evil, strict=True):
+        assert set(keys(theirs)) == set(keys(ours))
+        assert {key for key in keys(theirs) if key.startswith(":")} <= CONSTANT_KEYS
+
+
+@given(st.lists(st.tuples(maybe, maybe, maybe, maybe, maybe), max_size=8))
+def test_whatever_comes_the_options_are_json_that_browsers_read(values: list[tuple[float | None, ...]]) -> None:
+    rows = [Load("v1", hour * HOUR_S, hour, 0, *row) for hour, row in enumerate(values)]
+    drawn = {"versions": ["v1"], "span": SPAN, "bucket_s": HOUR_S, "palette": DARK}
+    for chart in (load.traffic, load.answers):
+        json.dumps(chart(rows, [], **drawn), allow_nan=False)  # type: ignore[arg-type]
+    series = load.latency(rows, [], log=False, **drawn)["series"]  # type: ignore[arg-type]
+    json.dumps(series, allow_nan=False)
+
+
+def test_charts_of_both_themes_differ_only_in_colours() -> None:
+    def shape(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: shape(inner) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [shape(inner) for inner in value]
+        return "colour" if isinstance(value, str) and value.startswith("#") else value
+
+    light, dark = everything(LIGHT), everything(DARK)
+    assert light != dark
+    assert shape(light) == shape(dark)
+
+
+def test_a_stretch_without_data_is_a_gap_and_not_a_line() -> None:
+    assert line([(0, 1.0), (HOUR_S, 2.0), (5 * HOUR_S, 3.0)], HOUR_S)[2] == [2 * HOUR_S * 1000, None]
+
+
+@given(st.integers(0, 2 * 10**9), st.integers(1, 10 * 366 * DAY_S), st.sampled_from([1, 10, 60, 300, HOUR_S, DAY_S, 7]))
+def test_a_series_never_has_more_points_than_are_drawn(start_s: int, length_s: int, width_s: int) -> None:
+    span = Span(start_s, start_s + length_s)
+    bucket_s = span.bucket_s(width_s)
+    assert bucket_s % width_s == 0
+    assert (span.end_s - 1) // bucket_s - span.start_s // bucket_s + 1 <= spans.MOST_POINTS
+
+
+def test_findings_stand_where_the_tooltip_of_their_stretch_sees_them() -> None:
+    found = [finding("latency_ms", HOUR_S + 60), finding("latency_ms", HOUR_S + 120), finding("score", 60)]
+    option = load.latency(loads(), found, versions=["v1"], span=SPAN, bucket_s=HOUR_S, log=False, palette=LIGHT)
+    (rug,) = (series for series in option["series"] if series["type"] == "scatter")
+    assert rug["data"] == [
+        [HOUR_S * 1000, 0, "v1: latency rose to 14.4 ms (adwin); v1: latency rose to 14.4 ms (adwin)"]
+    ]
+
+
+def test_rates_are_in_the_unit_in_which_the_busiest_stretch_has_an_event() -> None:
+    assert load.rate_unit(loads(), lambda _: HOUR_S) == (60, "min")
+    assert load.rate_unit([], lambda _: 1) == (1, "s")
+
+
+def test_a_logarithmic_axis_begins_below_the_fastest_answer() -> None:
+    rows = [Load("v1", 0, 1, 0, 0.03, 0.5, 2.0, None, None)]
+    option = load.latency(rows, [], versions=["v1"], span=SPAN, bucket_s=HOUR_S, log=True, palette=LIGHT)
+    assert option["yAxis"][0]["min"] == pytest.approx(0.01)
+
+
+def test_provisional_cohorts_are_drawn_apart_and_joined_to_the_final_ones() -> None:
+    rows = [cohort(0, "final"), cohort(1, "final"), cohort(2, "provisional")]
+    option = performance.performance(
+        rows, [], metric="accuracy", versions=["v1"], span=Span(0, 3 * DAY_S), grain="day", palette=LIGHT
+    )
+    final, provisional = option["series"][:2]
+    assert [value for _, value in final["data"]] == [0.8, 0.8, None]
+    assert [value for _, value in provisional["data"]] == [None, 0.8, 0.8]
+    assert provisional["lineStyle"]["type"] == "dashed"
+
+
+def test_a_cohort_with_hardly_any_labels_does_not_stretch_the_axis() -> None:
+    rows = [cohort(0, "final", 1000), cohort(1, "final", 1000), cohort(2, "provisional", 10)]
+    assert performance.telling(rows) == rows[:2]
+    assert performance.telling([]) == []
+
+
+def test_a_version_in_two_roles_has_two_lines() -> None:
+    assert list(performance.cohorts([cohort(0, "final"), cohort(0, "final", role="shadow")])) == [
+        "v1 as champion",
+        "v1 as shadow",
+    ]
+
+
+def test_without_pairs_of_classes_there_is_no_difference() -> None:
+    assert performance.difference(Pairs("a", "b", 0, 5, None, None, None, None, 1.0, 2.0)) is None
+    assert performance.difference(Pairs("a", "b", 0, 0, 0, 0, 0, 0, None, None)) is None
+
+
+@given(st.integers(0, 500), st.integers(0, 500), st.integers(0, 500), st.integers(0, 500))
+def test_the_interval_of_a_difference_holds_it_and_stays_within_bounds(a: int, b: int, c: int, d: int) -> None:
+    found = performance.difference(Pairs("a", "b", 0, a + b + c + d, a, b, c, d, None, None))
+    if found is not None:
+        assert -1 <= found.low <= found.value + 1e-9
+        assert found.value - 1e-9 <= found.high <= 1
+
+
+def test_only_significant_drift_has_the_colour_of_drift() -> None:
+    assert drift.shade_value(cell("score", statistic=0.5)) < 1
+    assert drift.shade_value(cell("score", statistic=0.5, state="drift")) == 2.5
+    assert drift.shade_value(cell("score", state="insufficient data")) == -1
+
+
+def test_the_signal_that_drifts_most_stands_on_top_and_days_without_tests_are_empty() -> None:
+    rows = [
+        cell("feature:a"),
+        cell("feature:b", state="drift", statistic=0.4),
+        cell("feature:a", at_s=2 * DAY_S),
+    ]
+    found = drift.grid(rows, DAY_S)
+    assert found.signals == ["feature:a", "feature:b"]  # the last category is the topmost
+    assert len(found.starts_s) == 3
+    assert set(found.cells) == {(0, 0), (0, 1), (2, 0)}
+    assert drift.grid([], DAY_S).signals == []
+
+
+@given(
+    st.lists(st.integers(0, 1000), min_size=64, max_size=64), st.dictionaries(st.integers(0, 63), st.integers(1, 1000))
+)
+def test_a_numeric_histogram_leaves_nothing_out(counts: list[int], bins: dict[int, int]) -> None:
+    profile = Profile(type="numeric", moments=EMPTY, edges=[float(i) for i in range(63)], counts=counts)
+    found = drift.histogram(profile, {str(index): count for index, count in bins.items()})
+    assert len(found.labels) == len(found.reference) == len(found.window)
+    assert math.isclose(sum(found.reference), 1 if sum(counts) else 0, abs_tol=1e-4)
+    assert math.isclose(sum(found.window), 1 if bins else 0, abs_tol=1e-4)
+
+
+def test_many_categories_are_summed_up_and_unseen_ones_named() -> None:
+    profile = Profile(type="categorical", moments=EMPTY, categories={f"c{i}": 100 - i for i in range(40)})
+    found = drift.histogram(profile, {OTHER_CATEGORY: 1000, "c0": 10})
+    assert found.labels[0] == "unseen or rare"
+    assert found.labels[-1] == "all others"
+    assert sum(found.reference) == pytest.approx(1, abs=1e-4)
+
+
+@given(st.text())
+def test_text_is_escaped_wherever_it_stands(text: str) -> None:
+    for html in (markup.text(text), markup.chip(text, "calm"), markup.table([{text: text}])):
+        plain = html.replace('<span class="chip calm">', "").replace("</span>", "")
+        for tag in ("div", "table", "thead", "tbody", "tr", "th", "td"):
+            plain = plain.replace(f"<{tag}>", "").replace(f"</{tag}>", "").replace('<div class="scroll">', "")
+        assert "<" not in plain
+        assert '"' not in plain
+
+
+def test_what_is_not_a_number_is_a_dash() -> None:
+    assert "NaN" not in markup.table([{"a": math.nan, "b": None}])
+    assert "None" not in markup.table([{"a": math.nan, "b": None}])
+    assert markup.percent(math.inf) == "–"
