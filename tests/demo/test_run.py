@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -47,13 +48,13 @@ def worker(data_dir: Path) -> psutil.Process | None:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory) -> Path:
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory: Path = tmp_path_factory.mktemp("home")
     return directory
 
 
 @pytest.fixture(scope="module")
-def finished(home) -> tuple[int, dict[str, object]]:
+def finished(home: Any) -> tuple[int, dict[str, object]]:
     running = demo(home)
     out, err = running.communicate(timeout=200)
     assert running.returncode == 0, err
@@ -61,7 +62,7 @@ def finished(home) -> tuple[int, dict[str, object]]:
     return running.returncode, summary
 
 
-def test_it_ends_with_0_and_a_ledger_that_holds(finished, home):
+def test_it_ends_with_0_and_a_ledger_that_holds(finished: Any, home: Any) -> None:
     _, summary = finished
     assert summary["ledger_holds"]
     assert not summary["problem"]
@@ -73,7 +74,7 @@ def test_it_ends_with_0_and_a_ledger_that_holds(finished, home):
     assert not list(children(home))
 
 
-def test_a_second_demo_asks_no_model_again(finished, home, eventually):
+def test_a_second_demo_asks_no_model_again(finished: Any, home: Any, eventually: Any) -> None:
     _, before = finished
     running = demo(home)
     out, err = running.communicate(timeout=200)
@@ -85,7 +86,7 @@ def test_a_second_demo_asks_no_model_again(finished, home, eventually):
 
 
 @pytest.mark.usefixtures("finished")
-def test_a_signal_ends_it_with_all_its_children(home, eventually):
+def test_a_signal_ends_it_with_all_its_children(home: Any, eventually: Any) -> None:
     running = demo(home)
     eventually(lambda: worker(home), within_s=60)
     running.send_signal(signal.SIGTERM)
@@ -95,7 +96,7 @@ def test_a_signal_ends_it_with_all_its_children(home, eventually):
 
 
 @pytest.mark.usefixtures("finished")
-def test_a_worker_that_dies_is_reported_with_the_last_lines_of_its_log(home, eventually):
+def test_a_worker_that_dies_is_reported_with_the_last_lines_of_its_log(home: Any, eventually: Any) -> None:
     running = demo(home)
     eventually(lambda: worker(home), within_s=60).kill()
     out, err = running.communicate(timeout=100)
@@ -106,7 +107,7 @@ def test_a_worker_that_dies_is_reported_with_the_last_lines_of_its_log(home, eve
 
 
 @pytest.mark.usefixtures("finished")
-def test_two_demos_do_not_share_a_directory(home, eventually):
+def test_two_demos_do_not_share_a_directory(home: Any, eventually: Any) -> None:
     first = demo(home)
     try:
         eventually(lambda: worker(home), within_s=60)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -18,32 +19,32 @@ FLIGHTS = 926 + 682 + 814  # of 1 to 3 February 2013
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory) -> Path:
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory: Path = tmp_path_factory.mktemp("cache")
     scores.make(directory, DAYS)
     return directory
 
 
 @pytest.fixture
-def scored(cache) -> scores.Scored:
+def scored(cache: Any) -> scores.Scored:
     found = scores.kept(cache, DAYS)
     assert found is not None
     return found
 
 
-def test_answers_are_kept_for_the_same_question_only(cache, scored):
+def test_answers_are_kept_for_the_same_question_only(cache: Any, scored: Any) -> None:
     assert scored.cached
     assert scores.kept(cache, DAYS + 1) is None
     assert scores.kept(cache / "elsewhere", DAYS) is None
 
 
-def test_what_is_damaged_is_not_taken_for_answers(cache, tmp_path):
+def test_what_is_damaged_is_not_taken_for_answers(cache: Any, tmp_path: Path) -> None:
     [path] = cache.glob("*.parquet")
     (tmp_path / path.name).write_bytes(path.read_bytes()[:-100])
     assert scores.kept(tmp_path, DAYS) is None
 
 
-def test_all_flights_of_an_hour_are_answered_by_one_call(scored):
+def test_all_flights_of_an_hour_are_answered_by_one_call(scored: Any) -> None:
     table = scored.table
     assert len(table) == FLIGHTS
     hours, calls = table["timestamp_ms"].to_numpy(), table["latency_ms"].to_numpy()
@@ -53,7 +54,7 @@ def test_all_flights_of_an_hour_are_answered_by_one_call(scored):
     assert (calls > 0).all()
 
 
-def test_events_come_in_the_order_of_their_time(scored):
+def test_events_come_in_the_order_of_their_time(scored: Any) -> None:
     records = list(events.in_order(scored.table))
     times = [record.timestamp for record in records]
     assert times == sorted(times)
@@ -64,7 +65,7 @@ def test_events_come_in_the_order_of_their_time(scored):
     assert {record.prediction_id for record in labels} < {record.prediction_id for record in predictions}
 
 
-def test_events_keep_the_contract_and_say_what_the_table_says(scored):
+def test_events_keep_the_contract_and_say_what_the_table_says(scored: Any) -> None:
     landed = dict(
         zip(
             zip(scored.table["request_id"].to_pylist(), scored.table["version"].to_pylist(), strict=True),
@@ -86,7 +87,7 @@ def test_events_keep_the_contract_and_say_what_the_table_says(scored):
         assert len(read.features) == 13
 
 
-def test_the_reference_is_the_whole_of_january(scored):
+def test_the_reference_is_the_whole_of_january(scored: Any) -> None:
     [reference] = scored.references
     assert (reference.model, reference.version, reference.n) == ("flight-delay", "v1", 27_004)
     assert reference.signals["feature:origin"].categories == {"EWR": 9893, "JFK": 9161, "LGA": 7950}
@@ -95,7 +96,7 @@ def test_the_reference_is_the_whole_of_january(scored):
     assert reference.signals["feature:pressure"].moments.nulls > 0
 
 
-def test_the_spec_describes_the_features_that_the_events_carry(scored):
+def test_the_spec_describes_the_features_that_the_events_carry(scored: Any) -> None:
     [spec] = read_specs(SPEC)
     first = next(iter(events.in_order(scored.table)))
     assert isinstance(first, Prediction)

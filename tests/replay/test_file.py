@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pyarrow as pa
@@ -29,7 +30,7 @@ replay:
 LABELS = "  labels: {label: truth, timestamp: known}\n"
 
 
-def spec(tmp_path: Path, text: str = SPEC):
+def spec(tmp_path: Path, text: str = SPEC) -> Any:
     path = tmp_path / "spec.yaml"
     path.write_text(text)
     return read_spec(path)
@@ -41,32 +42,34 @@ def csv(tmp_path: Path, *rows: str, head: str = HEAD) -> Path:
     return path
 
 
-def row(number: int, *, at: int | str = "", p: float | str = 0.5, x: float | str = 1, truth: str = "", known: str = ""):
+def row(
+    number: int, *, at: int | str = "", p: float | str = 0.5, x: float | str = 1, truth: str = "", known: str = ""
+) -> Any:
     return f"r{number},{at or 1_700_000_000_000 + number},true,{p},{x},Bonn,{truth},{known}"
 
 
 @pytest.fixture
-def topics(kafka, settings):
+def topics(kafka: Any, settings: Any) -> Any:
     s = settings(partitions=1)
     for name in ("predictions", "labels"):
         kafka.topic(name=f"{s.topic_prefix}.{name}")
     return s
 
 
-def published(s, kind, name: str):
+def published(s: Any, kind: Any, name: str) -> Any:
     topic = f"{s.topic_prefix}.{name}"
     consumer = Consumer({"bootstrap.servers": s.kafka_bootstrap, "group.id": "reader"})
     try:
         _, end = consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=10)
         consumer.assign([TopicPartition(topic, 0, 0)])
         messages = consumer.consume(end, timeout=10) if end else []
-        return [msgspec.json.decode(message.value(), type=kind) for message in messages]
+        return [msgspec.json.decode(message.value() or b"", type=kind) for message in messages]
     finally:
         consumer.close()
 
 
-def test_the_example_of_the_documentation_is_what_its_page_says(tmp_path, topics):
-    blocks = {}
+def test_the_example_of_the_documentation_is_what_its_page_says(tmp_path: Path, topics: Any) -> None:
+    blocks: dict[str, str] = {}
     for part in DOCS.read_text().split("```")[1::2]:
         language, _, content = part.partition("\n")
         blocks.setdefault(language, content)
@@ -88,7 +91,7 @@ def test_the_example_of_the_documentation_is_what_its_page_says(tmp_path, topics
     assert loans.model.segments == ["country"]
 
 
-def test_a_row_that_is_not_fit_is_named_and_the_others_go_on(tmp_path, topics):
+def test_a_row_that_is_not_fit_is_named_and_the_others_go_on(tmp_path: Path, topics: Any) -> None:
     file = csv(
         tmp_path,
         row(1),
@@ -115,7 +118,7 @@ def test_a_row_that_is_not_fit_is_named_and_the_others_go_on(tmp_path, topics):
     assert [each.score for each in published(topics, Prediction, "predictions")] == [0.5, 0.5, None]
 
 
-def test_bytes_that_are_not_utf8_and_open_quotes_spoil_their_row_only(tmp_path):
+def test_bytes_that_are_not_utf8_and_open_quotes_spoil_their_row_only(tmp_path: Path) -> None:
     file = csv(tmp_path, row(1), row(2))
     file.write_bytes(file.read_bytes().replace(b"r2,", b"r\xff,") + row(3).encode() + b"\n" + b'"' + b"x" * 200_000)
     events, bad = preview(spec(tmp_path), file, n=9)
@@ -124,7 +127,7 @@ def test_bytes_that_are_not_utf8_and_open_quotes_spoil_their_row_only(tmp_path):
     assert "field limit" in bad[0].reason
 
 
-def test_a_later_cell_of_another_kind_is_a_bad_row(tmp_path, monkeypatch):
+def test_a_later_cell_of_another_kind_is_a_bad_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("driftline.replay.tables.chunks.__defaults__", (2,))
     file = csv(tmp_path, row(1), row(2), row(3, x="much"), row(4, x=""))
     events, bad = preview(spec(tmp_path), file, n=9)
@@ -132,7 +135,9 @@ def test_a_later_cell_of_another_kind_is_a_bad_row(tmp_path, monkeypatch):
     assert bad[0].reason == "x is 'much': the rows before hold another kind of value"
 
 
-def test_rows_are_sorted_within_a_chunk_and_counted_beyond_it(tmp_path, topics, monkeypatch):
+def test_rows_are_sorted_within_a_chunk_and_counted_beyond_it(
+    tmp_path: Path, topics: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("driftline.replay.tables.chunks.__defaults__", (2,))
     file = csv(tmp_path, row(4), row(3), row(1), row(5))
     done = replay(spec(tmp_path), file, topics.kafka_bootstrap, topics.topic_prefix)
@@ -140,7 +145,7 @@ def test_rows_are_sorted_within_a_chunk_and_counted_beyond_it(tmp_path, topics, 
     assert done.out_of_order == 1
 
 
-def test_labels_of_a_second_file_keep_to_the_limit(tmp_path, topics):
+def test_labels_of_a_second_file_keep_to_the_limit(tmp_path: Path, topics: Any) -> None:
     (tmp_path / "truth.csv").write_text("loan,good,at\nr1,false,1700000000500\nr3,true,1700000000600\n")
     text = SPEC + "  labels: {file: truth.csv, prediction_id: loan, label: good, timestamp: at}\n"
     done = replay(spec(tmp_path, text), csv(tmp_path, row(1), row(2), row(3)), topics.kafka_bootstrap,
@@ -149,7 +154,7 @@ def test_labels_of_a_second_file_keep_to_the_limit(tmp_path, topics):
     assert [(each.prediction_id, each.label) for each in published(topics, Label, "labels")] == [("r1", False)]
 
 
-def test_parquet_keeps_its_types(tmp_path):
+def test_parquet_keeps_its_types(tmp_path: Path) -> None:
     at = dt.datetime(2024, 3, 1, 12, tzinfo=dt.UTC)
     table = pa.table(
         {"id": [7], "at": [at], "answer": [True], "p": [0.5], "x": [3], "city": [None], "truth": [1], "known": [at]}
@@ -164,7 +169,7 @@ def test_parquet_keeps_its_types(tmp_path):
     assert label["label"] == 1
 
 
-def test_the_rest_are_features_and_text_stays_text(tmp_path):
+def test_the_rest_are_features_and_text_stays_text(tmp_path: Path) -> None:
     text = SPEC.replace("features: [x, city]", "features: rest\n  text: [x]") + LABELS
     [event], _ = preview(spec(tmp_path, text), csv(tmp_path, row(1, x="00123")))
     assert event["features"] == {"x": "00123", "city": "Bonn"}
@@ -182,21 +187,23 @@ def test_the_rest_are_features_and_text_stays_text(tmp_path):
         ("replay: [", "is not YAML"),
     ],
 )
-def test_a_spec_that_cannot_work_is_refused_with_the_field_and_what_was_expected(tmp_path, text, expected):
+def test_a_spec_that_cannot_work_is_refused_with_the_field_and_what_was_expected(
+    tmp_path: Path, text: Any, expected: Any
+) -> None:
     with pytest.raises(ReplaySpecError) as refused:
         spec(tmp_path, text)
     assert str(tmp_path / "spec.yaml") in str(refused.value)
     assert expected in str(refused.value)
 
 
-def test_a_column_that_is_not_there_is_answered_with_those_that_are(tmp_path):
+def test_a_column_that_is_not_there_is_answered_with_those_that_are(tmp_path: Path) -> None:
     file = csv(tmp_path, head="id,when,answer,p,x,city\n")
     with pytest.raises(ReplaySpecError, match="has no column at; it has id, when, answer, p, x, city"):
         preview(spec(tmp_path), file)
 
 
 @pytest.mark.parametrize("content", [None, ""])
-def test_a_file_that_cannot_be_read_is_said_so(tmp_path, content):
+def test_a_file_that_cannot_be_read_is_said_so(tmp_path: Path, content: Any) -> None:
     file = tmp_path / "file.csv"
     if content is not None:
         file.write_text(content)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 
@@ -18,14 +19,16 @@ def prediction(number: int, at_ms: int = START_MS) -> Prediction:
 
 
 @pytest.fixture
-def topics(kafka, settings):
+def topics(kafka: Any, settings: Any) -> Any:
     s = settings()
     for name in ("predictions", "labels"):
         kafka.topic(4, name=f"{s.topic_prefix}.{name}")
     return s
 
 
-def test_everything_arrives_also_through_a_queue_that_is_too_small(topics, monkeypatch):
+def test_everything_arrives_also_through_a_queue_that_is_too_small(
+    topics: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "MAX_QUEUED", 50)
     seen = []
     with Publisher(topics.kafka_bootstrap, topics.topic_prefix) as publisher:
@@ -36,7 +39,7 @@ def test_everything_arrives_also_through_a_queue_that_is_too_small(topics, monke
     assert seen == [(n, START_MS) for n in range(1_000, 5_001, 1_000)]
 
 
-def test_what_kafka_refuses_is_counted_with_the_reason(kafka, settings):
+def test_what_kafka_refuses_is_counted_with_the_reason(kafka: Any, settings: Any) -> None:
     s = settings()
     kafka.topic(1, name=f"{s.topic_prefix}.predictions", **{"max.message.bytes": "200"})
     big = Prediction(prediction_id="big", model="m" * 100, version="v" * 120, timestamp=START_MS, prediction=True)
@@ -47,7 +50,7 @@ def test_what_kafka_refuses_is_counted_with_the_reason(kafka, settings):
     assert "too large" in done.first_failure
 
 
-def test_the_pace_is_kept(topics):
+def test_the_pace_is_kept(topics: Any) -> None:
     with Publisher(topics.kafka_bootstrap, topics.topic_prefix, speed=3_600) as publisher:
         began = time.monotonic()
         publisher.publish([prediction(1), prediction(2, START_MS + 1_800_000), prediction(3, START_MS)])
@@ -55,7 +58,7 @@ def test_the_pace_is_kept(topics):
     assert 0.5 <= took < 2.0
 
 
-def test_leaving_early_does_not_wait_for_a_kafka_that_is_away(monkeypatch):
+def test_leaving_early_does_not_wait_for_a_kafka_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LEAVE_S", 0.2)
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt), Publisher("127.0.0.1:1", "nobody") as publisher:  # noqa: PT012
