@@ -356,10 +356,10 @@ def test_when_clickhouse_is_gone_it_says_so_and_keeps_what_it_has(open_page: Ope
 
 
 def test_the_picture_of_the_docs(open_page: Open, dashboard: str) -> None:
-    target = os.environ.get("DRIFTLINE_SCREENSHOT")
+    target = os.environ.get("SCREENSHOT")
     if not target:
-        pytest.skip("set DRIFTLINE_SCREENSHOT to a file to write the picture")
-    address = os.environ.get("DRIFTLINE_SCREENSHOT_OF") or model_page(dashboard)
+        pytest.skip("set SCREENSHOT to a file to write the picture, and SCREENSHOT_OF to another page's address")
+    address = os.environ.get("SCREENSHOT_OF") or model_page(dashboard)
     page = open_page(address, height=1000)
     page.screenshot(path=target)
     assert Path(target).stat().st_size < 400_000

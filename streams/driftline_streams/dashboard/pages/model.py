@@ -110,9 +110,10 @@ class Model:
                 self._toggle.set_value(self._choice)
         span = spans.span(self._choice, first, newest)
         self._range.set_text(f"{markup.moment(span.start_s)} to {markup.moment(span.end_s)}, event time")
+        # Alone and first: it is quick, and would wait behind the questions about labels.
+        await self._page.guarded(self._load_windows(span, span.bucket_s(width_s)))
         await asyncio.gather(
             self._page.guarded(self._load_state()),
-            self._page.guarded(self._load_windows(span, span.bucket_s(width_s))),
             self._page.guarded(self._load_performance(span.by_day())),
             self._page.guarded(self._drift.load(span.by_day(), self._names)),
             self._page.guarded(self._load_alerts(span)),
