@@ -22,8 +22,9 @@ from driftline_schemas.topics import ACTIONS, ALERTS, DETECTIONS
 from driftline_streams.alerts import evidence, policy
 from driftline_streams.errors import BrokenInvariant
 from driftline_streams.kernel.catalog import Catalog
-from driftline_streams.kernel.decoding import Reject, classify, refuse
+from driftline_streams.kernel.decoding import classify
 from driftline_streams.kernel.effects import ArrayColumn, Effects, Message, Rows
+from driftline_streams.kernel.refused import Reject, refuse
 
 MAX_CAUSES = 5_000  # of one model; beyond, the one that alerted longest ago is forgotten and may alert again
 

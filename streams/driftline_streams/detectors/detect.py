@@ -17,8 +17,9 @@ from driftline_schemas.topics import DETECTIONS, PARTIALS
 from driftline_streams.detectors import findings
 from driftline_streams.detectors.memory import Memory, ModelMemory, View
 from driftline_streams.kernel.catalog import Catalog
-from driftline_streams.kernel.decoding import Reject, classify, refuse
+from driftline_streams.kernel.decoding import classify
 from driftline_streams.kernel.effects import Effects, Message, Rows
+from driftline_streams.kernel.refused import Reject, refuse
 from driftline_streams.windows.cells import BaseCell, WideCell
 from driftline_streams.windows.open import FOREVER_MS
 

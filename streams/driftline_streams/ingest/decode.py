@@ -13,11 +13,13 @@ import msgspec
 import numpy as np
 from msgspec import Raw
 
-from driftline_schemas.records import MAX_EVENT_BYTES, MAX_FEATURES, Reason
+from driftline_schemas.records import MAX_FEATURES, Reason
 from driftline_streams.ingest.event import NO_CONTEXT, Event
 from driftline_streams.kernel.clock import all_to_ms
+from driftline_streams.kernel.decoding import UNREADABLE, classify, out_of_size, out_of_time, worth_reading
 from driftline_streams.kernel.histogram import Ints
 from driftline_streams.kernel.limits import EARLIEST_MS, FUTURE_MS
+from driftline_streams.kernel.refused import Reject
 
 
 class _Lenient(Event, kw_only=True, gc=False, forbid_unknown_fields=False):
@@ -32,21 +34,12 @@ _KNOWN = frozenset(Event.__struct_fields__)
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """The message at `index` of the batch is not an event, because of `reason`; `detail` is one line for a person."""
-
-    index: int
-    reason: Reason
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
 class Decoded:
     """The events of a batch in order, where in the batch each was (shape `(n,)`), and the rest."""
 
     events: list[Event]
     index: Ints
-    refused: list[Refusal]
+    refused: list[Reject]
     unknown_fields: int  # fields outside the contract; they are in the events' `context`
 
 
@@ -57,7 +50,7 @@ class Admitted:
     events: list[Event]
     index: Ints
     time_ms: Ints
-    refused: list[Refusal]
+    refused: list[Reject]
 
 
 def decode(values: Sequence[bytes | None], first: int = 0) -> Decoded:
@@ -67,27 +60,24 @@ def decode(values: Sequence[bytes | None], first: int = 0) -> Decoded:
     the events before it are in the list already, the iterator stands behind it, and the loop goes on from there.
     """
     events: list[Event] = []
-    refused: list[Refusal] = []
+    refused: list[Reject] = []
     unknown_fields = 0
-    rest = iter([value if value is not None and len(value) <= MAX_EVENT_BYTES else None for value in values])
+    rest = iter(worth_reading(values))
     while True:
         try:
-            events.extend(map(_decode, rest))  # type: ignore[arg-type]  # None raises the TypeError below
+            events.extend(map(_decode, rest))
             break
-        except (*_UNREADABLE, TypeError):
+        except UNREADABLE:
             value = values[len(events) + len(refused)]
             try:
                 event, unknown = _read_again(value)
                 events.append(event)
                 unknown_fields += unknown
             except _Refused as refusal:
-                refused.append(Refusal(first + len(events) + len(refused), refusal.reason, refusal.detail))
+                refused.append(Reject(first + len(events) + len(refused), refusal.reason, refusal.detail))
     keep = np.ones(len(values), np.bool_)
     keep[[refusal.index - first for refusal in refused]] = False
     return Decoded(events, first + np.flatnonzero(keep), refused, unknown_fields)
-
-
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class _Refused(Exception):  # never leaves this module
@@ -98,14 +88,14 @@ class _Refused(Exception):  # never leaves this module
 
 def _read_again(value: bytes | None) -> tuple[Event, int]:
     """The event in a payload that could not be read at once, and its number of unknown fields; raises `_Refused`."""
-    if not value:
-        raise _Refused(Reason.EMPTY, "the message has no value")
-    if len(value) > MAX_EVENT_BYTES:
-        raise _Refused(Reason.TOO_LARGE, f"{len(value)} bytes; an event has at most {MAX_EVENT_BYTES}")
+    body = value or b""
+    wrong = out_of_size(len(body))
+    if wrong is not None:
+        raise _Refused(*wrong)
     try:
-        return _with_unknown_fields(value)
-    except _UNREADABLE as error:
-        raise _Refused(reason_of(error), str(error)) from None
+        return _with_unknown_fields(body)
+    except UNREADABLE as error:
+        raise _Refused(*classify(error)) from None
 
 
 def _with_unknown_fields(value: bytes) -> tuple[Event, int]:
@@ -115,46 +105,34 @@ def _with_unknown_fields(value: bytes) -> tuple[Event, int]:
     return event, len(unknown)
 
 
-def reason_of(error: Exception) -> Reason:
-    """Which of the contract's reasons an error of msgspec is; the texts are msgspec's, and each has its test."""
-    text = str(error)
-    if not isinstance(error, msgspec.ValidationError):
-        return Reason.MALFORMED_JSON  # also invalid UTF-8, and nesting beyond the interpreter's recursion limit
-    if text.startswith("Object missing required field"):
-        return Reason.MISSING_FIELD
-    if any(sign in text for sign in ("out of range", ">=", "<=", "Invalid enum value")):
-        return Reason.TIMESTAMP_OUT_OF_RANGE if text.endswith("at `$.timestamp`") else Reason.OUT_OF_RANGE
-    return Reason.WRONG_TYPE
-
-
 def admit(decoded: Decoded, now_ms: int) -> Admitted:
     """Set aside the events that no number should be made of; `now_ms` is the wall clock in epoch ms."""
     events, index = decoded.events, decoded.index
     time_ms = all_to_ms([event.timestamp for event in events])
-    latest_ms = now_ms + FUTURE_MS
     # Nearly every event passes, so they are looked at closely only when something about them is unusual.
     unusual = {
         place
         for place, event in enumerate(events)
         if event.prediction is None or event.context is not NO_CONTEXT or len(event.features) > MAX_FEATURES
     }
-    unusual.update(np.flatnonzero((time_ms < EARLIEST_MS) | (time_ms > latest_ms)).tolist())
-    refused: list[Refusal] = []
+    unusual.update(np.flatnonzero((time_ms < EARLIEST_MS) | (time_ms > now_ms + FUTURE_MS)).tolist())
+    refused: list[Reject] = []
     keep = np.ones(len(events), np.bool_)
     for place in sorted(unusual):
-        verdict = _judge(events[place], int(time_ms[place]), latest_ms)
+        verdict = _judge(events[place], int(time_ms[place]), now_ms)
         if verdict is not None:
             keep[place] = False
-            refused.append(Refusal(int(index[place]), *verdict))
+            refused.append(Reject(int(index[place]), *verdict))
     if not refused:
         return Admitted(events, index, time_ms, decoded.refused)
     refused = sorted([*decoded.refused, *refused], key=lambda refusal: refusal.index)
     return Admitted([events[place] for place in np.flatnonzero(keep).tolist()], index[keep], time_ms[keep], refused)
 
 
-def _judge(event: Event, time_ms: int, latest_ms: int) -> tuple[Reason, str] | None:
-    if not EARLIEST_MS <= time_ms <= latest_ms:
-        return Reason.TIMESTAMP_OUT_OF_RANGE, f"epoch ms {time_ms} is not between {EARLIEST_MS} and {latest_ms}"
+def _judge(event: Event, time_ms: int, now_ms: int) -> tuple[Reason, str] | None:
+    early_or_late = out_of_time(time_ms, now_ms)
+    if early_or_late is not None:
+        return Reason.TIMESTAMP_OUT_OF_RANGE, f"timestamp {early_or_late}"
     if len(event.features) > MAX_FEATURES:
         return Reason.TOO_MANY_FEATURES, f"{len(event.features)} features; an event has at most {MAX_FEATURES}"
     if event.prediction is None and event.status == "ok":

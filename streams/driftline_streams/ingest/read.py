@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from driftline_streams.ingest.columns import Columns
-from driftline_streams.ingest.decode import Refusal, admit, decode
+from driftline_streams.ingest.decode import admit, decode
 from driftline_streams.kernel.catalog import Catalog
+from driftline_streams.kernel.refused import Reject
 
 AT_A_TIME = 1_000
 
@@ -25,14 +26,14 @@ class Reading:
     """The events of a batch (`None` when there is none), what was refused, and how many fields were unknown."""
 
     columns: Columns | None
-    refused: list[Refusal]
+    refused: list[Reject]
     unknown_fields: int
 
 
 def read(values: Sequence[bytes | None], now_ms: int, catalog: Catalog) -> Reading:
     """Read the payloads of a batch at `now_ms` (epoch ms); a tombstone is `None`. Raises for no input."""
     parts: list[Columns] = []
-    refused: list[Refusal] = []
+    refused: list[Reject] = []
     unknown_fields = 0
     for first in range(0, len(values), AT_A_TIME):
         decoded = decode(values[first : first + AT_A_TIME], first)

@@ -17,10 +17,10 @@ from driftline_streams.ingest.features import FeatureSums
 from driftline_streams.ingest.partials import Source, encode, spans
 from driftline_streams.ingest.raw import raw_rows
 from driftline_streams.ingest.read import read
-from driftline_streams.ingest.rejects import reject
 from driftline_streams.ingest.windows import WindowSums
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.effects import Effects, Message
+from driftline_streams.kernel.refused import refuse
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +54,22 @@ class Ingest:
 
     def __call__(self, batch: EventBatch, now_ms: int) -> IngestResult:
         """What follows from `batch`, read at `now_ms` (epoch ms)."""
-        reading = read(batch.values(), now_ms, self._catalog)
-        rejects = reject(batch, reading.refused, self._prefix, now_ms)
+        values, offsets = batch.values(), batch.offsets()
+        reading = read(values, now_ms, self._catalog)
+        rejects = refuse(
+            reading.refused,
+            topic=batch.topic,
+            partition=batch.partition,
+            offsets=offsets,
+            values=values,
+            now_ms=now_ms,
+            prefix=self._prefix,
+        )
         rejected = Counter(refusal.reason for refusal in reading.refused)
         columns = reading.columns
         if columns is None:
             return IngestResult(rejects, rejected=rejected, unknown_fields=reading.unknown_fields)
-        offset = np.array(batch.offsets(), np.int64)[columns.index]
+        offset = np.array(offsets, np.int64)[columns.index]
         windows, features = WindowSums.of(columns), FeatureSums.of(columns)
         source = Source(batch.topic, batch.partition, batch.first, batch.last)
         raw = raw_rows(columns, (batch.topic, batch.partition), offset, now_ms)

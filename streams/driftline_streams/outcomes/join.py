@@ -18,8 +18,8 @@ from typing import Protocol
 from driftline_schemas.records import Outcome
 from driftline_schemas.spec import ModelSpec
 from driftline_streams.kernel.catalog import Catalog
-from driftline_streams.kernel.decoding import refuse
 from driftline_streams.kernel.effects import Coded, Effects, Rows
+from driftline_streams.kernel.refused import refuse
 from driftline_streams.outcomes import labels
 from driftline_streams.outcomes.outcome import latest, named_effects, outcome
 from driftline_streams.outcomes.recent import Recent

@@ -15,8 +15,9 @@ from driftline_schemas.records import Label, Reason
 from driftline_schemas.spec import ModelSpec
 from driftline_streams.kernel.catalog import Catalog, class_name
 from driftline_streams.kernel.clock import to_ms
-from driftline_streams.kernel.decoding import Reject, decode_all, out_of_time
+from driftline_streams.kernel.decoding import decode_all, out_of_time
 from driftline_streams.kernel.effects import Coded, Rows
+from driftline_streams.kernel.refused import Reject
 from driftline_streams.outcomes.truth import Truth
 
 _DECODER = msgspec.json.Decoder(Label)
