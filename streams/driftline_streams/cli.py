@@ -16,6 +16,7 @@ from rich.console import Console
 
 from driftline_streams.errors import DriftlineError, LedgerError, UsageError
 from driftline_streams.settings import Settings
+from driftline_streams.telemetry import logs
 
 app = typer.Typer(
     help="Monitor machine-learning models in production.",
@@ -37,6 +38,7 @@ err = Console(stderr=True)
 
 
 def _settings(data_dir: Path | None = None, *, discover: bool = True) -> Settings:
+    logs.configure("console", "warning")  # to stderr; a worker configures its own
     return Settings.load(discover=discover, **({} if data_dir is None else {"data_dir": data_dir}))
 
 

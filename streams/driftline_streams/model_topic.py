@@ -72,7 +72,7 @@ def spec_yaml(settings: Settings, model: str) -> str:
     """The current spec of a model as YAML that `read_specs` takes."""
     for entry in read_all(settings):
         if entry.key == model and isinstance(entry.record, ModelSpec):
-            fields = msgspec.to_builtins(entry.record)
+            fields = {name: value for name, value in msgspec.to_builtins(entry.record).items() if value != {}}
             del fields["type"]
             return str(yaml.safe_dump(fields, sort_keys=False, allow_unicode=True))
     raise UsageError(f"no spec for {model!r}: `driftline models list` shows what there is")

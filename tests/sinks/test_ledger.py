@@ -132,7 +132,13 @@ def test_what_is_right_holds(books: Books) -> None:
 
 def test_an_empty_pipeline_holds(store: ClickHouse) -> None:
     migrate(store)
-    assert check(store, {}).holds
+    prefix = store.settings.topic_prefix
+    assert check(store, {(f"{prefix}.{name}", 0): Position(0, 0, 0) for name in ("predictions", "labels")}).holds
+
+
+def test_no_pipeline_at_all_does_not_hold(store: ClickHouse) -> None:
+    migrate(store)
+    assert "driftline topics" in check(store, {}).discrepancy
     topic = f"{store.settings.topic_prefix}.predictions"
     assert check(store, {(topic, 0): Position(0, 0, 7)}).holds
 

@@ -36,7 +36,7 @@ def up(settings: Settings) -> None:
     table.add_row("", f"curl 'http://{host}:{port}/?query=SELECT+version()'")
     table.add_row("", f'clickhouse_connect.get_client(host="{host}", port={port})')
     table.add_row("data", f"{running.data_dir} (stays after `driftline down`)")
-    table.add_row("next", "driftline worker")
+    table.add_row("next", "driftline topics && driftline migrate && driftline worker")
     out.print(table)
     for name in ("KAFKA_BOOTSTRAP", "CLICKHOUSE_HOST", "CLICKHOUSE_PORT"):
         if value := os.environ.get(f"DRIFTLINE_{name}"):

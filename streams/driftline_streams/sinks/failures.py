@@ -40,7 +40,7 @@ def explained(error: DatabaseError, address: str, database: str, table: str = ""
     if error.code is None and (status := _STATUS.search(text)):
         found = _by_status(int(status[1]), text, address)
     elif error.code is None and isinstance(error, OperationalError):
-        found = Unavailable(f"ClickHouse at {address} does not answer: {text}")
+        found = Unavailable(f"ClickHouse at {address} does not answer; is it up (`driftline up`)? {text}")
     elif error.code in PASSING:
         found = Unavailable(f"ClickHouse at {address} cannot answer now: {text}")
     elif error.code in REFUSED:

@@ -130,8 +130,11 @@ def check(
         If ClickHouse does not answer.
     """
     lines: list[Line] = []
-    first = ""
     prefix = clickhouse.settings.topic_prefix
+    # An account of nothing would hold, and say nothing.
+    first = (
+        "" if positions else f"there are no topics {prefix}.*: run `driftline topics`, or set DRIFTLINE_TOPIC_PREFIX"
+    )
     for table, topic in (("predictions", PREDICTIONS.full_name(prefix)), ("labels", LABELS.full_name(prefix))):
         own = {partition: position for (name, partition), position in positions.items() if name == topic}
         found = {row["partition"]: row for row in clickhouse.query_rows(queries.offsets(table), _bounds(topic, own))}

@@ -109,7 +109,7 @@ def offsets(table: str) -> str:
             AND at < now64(3) - toIntervalMillisecond({{fresh_ms:Int64}})) AS beyond
     FROM ({_EVENTS.format(table=table)}) AS events
     GROUP BY partition
-    """  # noqa: S608 - the table is one of ours
+    """
 
 
 def doubled(table: str) -> str:
@@ -122,7 +122,7 @@ def doubled(table: str) -> str:
     HAVING count() > 1
     ORDER BY place
     LIMIT 1
-    """  # noqa: S608 - the table is one of ours
+    """
 
 
 def missing(table: str) -> str:
@@ -133,4 +133,4 @@ def missing(table: str) -> str:
     WHERE number NOT IN (SELECT place FROM ({_EVENTS.format(table=table)}) AS events WHERE {_INSIDE})
     ORDER BY number
     LIMIT 1
-    """  # noqa: S608 - the table is one of ours
+    """

@@ -8,6 +8,7 @@ from collections.abc import MutableMapping
 from typing import Any, Literal
 
 import orjson
+import stamina
 import structlog
 
 
@@ -17,6 +18,7 @@ def _render_json(_: object, __: str, event: MutableMapping[str, Any]) -> str:
 
 def configure(log_format: Literal["console", "json"], level: str) -> None:
     """Send Driftline's and the libraries' logs through one pipeline to stderr."""
+    stamina.instrumentation.set_on_retry_hooks([])  # who retries says so itself, with the reason
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -47,5 +49,8 @@ def configure(log_format: Literal["console", "json"], level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for noisy in ("aiokafka", "faust", "mode", "asyncio", "clickhouse_connect", "httpx", "urllib3", "nicegui"):
+    for noisy in ("aiokafka", "faust", "mode", "asyncio", "nicegui"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
+    # Each attempt of an outage would bring a trace of a hundred lines; the sinks say in one what is wrong.
+    for silent in ("clickhouse_connect", "urllib3"):
+        logging.getLogger(silent).setLevel(logging.CRITICAL)

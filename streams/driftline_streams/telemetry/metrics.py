@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
-
-STAGE_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
 
 
 class Metrics:
@@ -30,19 +28,13 @@ class Metrics:
         self.joined = Counter("driftline_labels_joined", "Labels that found their prediction", registry=registry)
         self.orphaned = Counter("driftline_labels_orphaned", "Labels given up after the horizon", registry=registry)
         self.waiting = Gauge("driftline_labels_waiting", "Labels whose prediction has not come yet", registry=registry)
-        self.detections = Counter("driftline_detections", "Findings", registry=registry)
         self.alerts = Counter("driftline_alerts", "Alerts raised", ["severity"], registry=registry)
         self.sent = Counter("driftline_alerts_sent", "Deliveries to people", ["result"], registry=registry)
         self.retries = Counter("driftline_retries", "Repeated attempts during outages", ["service"], registry=registry)
         self.lag = Gauge("driftline_lag", "Messages not yet read", ["topic", "partition"], registry=registry)
         self.lost = Gauge("driftline_lost", "Messages deleted before they were read", ["topic"], registry=registry)
-        self.ledger_holds = Gauge("driftline_ledger_holds", "1 when read = stored + rejected", registry=registry)
-        self.stage_seconds = Histogram(
-            "driftline_stage_seconds",
-            "Time a batch spends in a stage",
-            ["stage"],
-            buckets=STAGE_SECONDS,
-            registry=registry,
+        self.stages = Gauge(
+            "driftline_stage_count", "What a stage has met so far", ["stage", "what"], registry=registry
         )
 
     def processed(self, topic: str, read: int, stored: int, rejected: Mapping[str, int]) -> None:
@@ -71,6 +63,11 @@ class Metrics:
         """Note how far behind this worker is in its partitions."""
         for partition, behind in lag.items():
             self.lag.labels(topic, str(partition)).set(behind)
+
+    def counted(self, stage: str, counts: Mapping[str, int]) -> None:
+        """Note what a stage has met since the worker started, by its own names."""
+        for what, count in counts.items():
+            self.stages.labels(stage, what).set(count)
 
     def serve(self, host: str, port: int) -> None:
         """Answer `/metrics` on this address from a daemon thread; port 0 serves nothing."""
