@@ -34,7 +34,7 @@ FLAGS = [
     "--disable-sync",
 ]
 WAIT_MS = 20_000
-FIRST_CHART = "getElement(+document.querySelector('.nicegui-echart').id.slice(1)).chart.getOption()"
+FIRST_CHART = "getElement(+document.querySelector('.nicegui-echart').id.slice(1))?.chart?.getOption()?"
 READ = "document.querySelector('.pulse')?.innerText.startsWith('updated')"
 
 Open = Callable[..., Page]
@@ -122,15 +122,17 @@ def origin(address: str) -> str:
 
 
 def options(page: Page, title: str) -> dict[str, Any]:
-    """The options of the chart in the card with this title, as ECharts has them."""
-    found: dict[str, Any] = page.evaluate(
+    """The options of the chart in the card with this title, as ECharts has them, as soon as there is one."""
+    found = page.wait_for_function(
         """title => {
           const card = [...document.querySelectorAll('.panel')].find(c => c.querySelector('h2')?.innerText === title);
-          return getElement(+card.querySelector('.nicegui-echart').id.slice(1)).chart.getOption();
+          const element = card?.querySelector('.nicegui-echart');
+          return element && getElement(+element.id.slice(1))?.chart?.getOption();
         }""",
-        title,
+        arg=title,
     )
-    return found
+    option: dict[str, Any] = found.json_value()
+    return option
 
 
 def line(option: dict[str, Any], name: str, kind: str = "line") -> list[tuple[float, float]]:
@@ -268,6 +270,33 @@ def test_an_alert_opens_to_its_cause_its_sql_and_its_rows(open_page: Open, dashb
     ids = [row[0] for row in sql.query(query).result_rows[:20]]
     expect(alert.locator("tbody tr")).to_have_count(len(ids))
     assert alert.locator("tbody td:first-child").all_inner_texts() == ids
+
+
+def test_range_metric_and_scale_are_a_persons_choice(
+    open_page: Open, dashboard: str, sql: Client, eventually: Any
+) -> None:
+    page = open_page(f"{dashboard}/model/{quote(seed.MODEL, safe='')}")
+    expect(page.get_by_role("button", name="All")).to_have_attribute("aria-pressed", "true")  # it is history
+    page.get_by_role("button", name="Day", exact=True).first.click()
+    page.wait_for_function(f"{FIRST_CHART}.series[0].data.length === 24")
+    page.wait_for_url("**?span=day")
+    page.get_by_role("switch", name="log").click()
+    page.wait_for_function(f"{FIRST_CHART}.yAxis[0].type === 'log'")
+    page.get_by_label("metric").click()
+    page.get_by_role("option", name="ROC-AUC").click()
+    expected = sql.query(
+        f"SELECT roc_auc FROM performance_daily WHERE model = '{seed.MODEL}' AND version = '{seed.VERSIONS[0]}' "
+        "AND day = '2025-04-20'"
+    ).result_rows[0][0]
+    eventually(lambda: options(page, "Performance as labels arrive")["yAxis"][0]["name"] == "ROC-AUC")
+    drawn = dict(line(options(page, "Performance as labels arrive"), seed.VERSIONS[0]))
+    assert drawn[1_745_107_200_000] == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_model_that_nobody_has_seen_is_told_apart_from_one_without_data(open_page: Open, dashboard: str) -> None:
+    page = open_page(f"{dashboard}/model/nobody")
+    expect(page.locator(".lead").first).to_have_text("No events of this model have arrived.")
+    expect(page.locator(".panel").first).to_be_hidden()
 
 
 def test_names_that_are_code_are_only_names(open_page: Open, dashboard: str) -> None:

@@ -38,26 +38,9 @@ class Model:
         with self._page.body:
             self._head()
             self._strips = ui.html("", sanitize=False).classes("w-full")
-            with ui.element("div").classes("grid"):
-                self._latency = Panel("Latency")
-                with self._latency.tools:
-                    self._log = ui.switch("log", on_change=self._page.unless_quiet(self._chose_log)).props(
-                        "dense size=sm"
-                    )
-                self._traffic = Panel("Rate and errors")
-                self._performance = Panel("Performance as labels arrive")
-                self._performance_tools()
-                self._pairs = Panel("Challenger beside champion")
-                with self._pairs.tools:
-                    self._pairs_grain = _toggle({"week": "Week", "month": "Month"}, "week", self._page)
-            self._drift = DriftPanels(reader, name, self._page)
-            with ui.element("div").classes("grid"):
-                self._answers = Panel("Score and confidence")
-                self._alerts_panel = Panel("Alerts")
-                with self._alerts_panel.tools:
-                    ui.link("all alerts", f"/alerts?model={quote(name, safe='')}")
-                with self._alerts_panel.body.classes("list"):
-                    self._alerts = Alerts(reader, with_model=False)
+            self._cards = ui.element("div").classes("cards")
+        with self._cards:
+            self._build()
         self._page.loads(self._load)
 
     async def run(self) -> None:
@@ -73,11 +56,31 @@ class Model:
                 self._range = ui.label().classes("note")
                 self._toggle = _toggle(_LABELS, self._choice or None, self._page, self._chosen)
 
+    def _build(self) -> None:
+        with ui.element("div").classes("grid"):
+            self._latency = Panel("Latency")
+            with self._latency.tools:
+                self._log = ui.switch("log", on_change=self._page.unless_quiet(self._chose_log)).props("dense size=sm")
+            self._traffic = Panel("Rate and errors")
+            self._performance = Panel("Performance as labels arrive")
+            self._performance_tools()
+            self._pairs = Panel("Challenger beside champion")
+            with self._pairs.tools:
+                self._pairs_grain = _toggle({"week": "Week", "month": "Month"}, "week", self._page)
+        self._drift = DriftPanels(self._reader, self._name, self._page)
+        with ui.element("div").classes("grid"):
+            self._answers = Panel("Score and confidence")
+            self._alerts_panel = Panel("Alerts")
+            with self._alerts_panel.tools:
+                ui.link("all alerts", f"/alerts?model={quote(self._name, safe='')}")
+            with self._alerts_panel.body.classes("list"):
+                self._alerts = Alerts(self._reader, with_model=False)
+
     def _performance_tools(self) -> None:
         with self._performance.tools:
             self._metric = (
                 ui.select(["accuracy"], value="accuracy", on_change=self._page.unless_quiet(self._page.refresh))
-                .props("dense outlined options-dense")
+                .props("dense outlined options-dense aria-label=metric")
                 .classes("min-w-[120px]")
             )
             self._grain = _toggle({"day": "Day", "month": "Month"}, None, self._page)
@@ -98,6 +101,7 @@ class Model:
         except UsageError as error:
             self._lead.set_text(str(error))
             return
+        self._cards.set_visibility(bool(self._versions))
         if not self._versions:
             self._lead.set_text("No events of this model have arrived.")
             return
@@ -221,7 +225,9 @@ class Model:
         alerts = await queries.alerts(self._reader, model=self._name, span=span)
         more = f"the newest {_ALERTS} of " if len(alerts) > _ALERTS else ""
         total = f"{len(alerts)}{' or more' if len(alerts) == queries.MOST_ALERTS else ''}"
-        self._alerts_panel.subtitle(f"{more}{total} in this time; open one for its cause, its SQL and its rows")
+        self._alerts_panel.subtitle(
+            f"{more}{total} in this time; open one for its cause, its SQL and its rows" if alerts else ""
+        )
         self._alerts.show(alerts[:_ALERTS], "Nothing has needed a person in this time.")
 
 

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from driftline_streams.dashboard import markup, style
 from driftline_streams.dashboard.charts.frame import DARK, LIGHT, Option, Palette
 from driftline_streams.dashboard.reader import Reader
-from driftline_streams.errors import Unavailable
+from driftline_streams.errors import DriftlineError, Unavailable
 
 REFRESH_S = 5.0
 _THEMES = {"auto": None, "light": False, "dark": True}
@@ -44,6 +44,7 @@ class Page:
         self._loading = asyncio.Lock()
         self._read_at: float | None = None
         self._missed = self._quiet = False
+        self._refusal = ""
         theme = request.cookies.get("driftline-theme", "auto")
         self._theme = theme if theme in _THEMES else "auto"
         ui.page_title(f"{title} · Driftline")
@@ -76,18 +77,20 @@ class Page:
     async def refresh(self) -> None:
         """Load everything again; a load that fails leaves what it has shown before."""
         async with self._loading:
-            self._missed = False
+            self._missed, self._refusal = False, ""
             await asyncio.gather(*(self.guarded(load()) for load in self._loads))
             if not self._missed:
                 self._read_at = time.time()
             self._say()
 
     async def guarded(self, work: Awaitable[None]) -> None:
-        """Do `work`; an outage leaves what was shown before, and the banner says so."""
+        """Do `work`; when it fails, what was shown before stays, and the banner says why."""
         try:
             await work
         except Unavailable:
-            self._missed = True
+            self._missed = True  # the reader knows since when
+        except DriftlineError as error:
+            self._missed, self._refusal = True, str(error)
 
     @contextlib.contextmanager
     def quietly(self) -> Iterator[None]:
@@ -115,7 +118,9 @@ class Page:
             self._outage.set_text(
                 f"ClickHouse at {self.reader.address} has not answered since {since} (attempt {outage.attempts}).{kept}"
             )
-        self._outage.set_visibility(outage is not None)
+        elif self._refusal:
+            self._outage.set_text(f"This page could not be read: {self._refusal}")
+        self._outage.set_visibility(outage is not None or bool(self._refusal))
         if self._read_at is not None:
             self._pulse.set_text(f"updated {self._clock()}")
 

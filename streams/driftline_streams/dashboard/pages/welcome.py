@@ -7,9 +7,10 @@ from nicegui import ui
 FIRST_EVENT = """from driftline import PredictionLogger
 
 with PredictionLogger("my-model", "1", bootstrap="localhost:9092") as logger:
-    logger.log(prediction=True, score=0.87, latency_ms=12.5, features={"amount": 120.0, "country": "NL"})"""
+    features = {"amount": 120.0, "country": "NL"}
+    logger.log(prediction=True, score=0.87, latency_ms=12.5, features=features)"""
 
-WITHOUT_SDK = """echo '{"prediction_id": "1", "model": "my-model", "version": "1", "timestamp": "2025-01-01T12:00:00Z",
+WITHOUT_SDK = """date -u +'{"prediction_id": "1", "model": "my-model", "version": "1", "timestamp": "%FT%TZ",
   "prediction": true, "score": 0.87, "latency_ms": 12.5}' | tr -d '\\n' |
   kcat -P -b localhost:9092 -t driftline.predictions -k 1"""
 
