@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 import msgspec
 import structlog
 
 from driftline_schemas import topics
-from driftline_schemas.records import Clock
+from driftline_schemas.records import Clock, Reason
 from driftline_schemas.topics import Topic
 from driftline_streams import model_topic
 from driftline_streams.alerts.notify import Notify
@@ -105,9 +105,7 @@ class Pipeline:
         for rows in result.effects.rows:
             if rows.table == "predictions":
                 self.join.remember(rows)
-        self.metrics.processed(
-            batch.topic, len(batch), result.stored, {reason.value: n for reason, n in result.rejected.items()}
-        )
+        self.metrics.processed(batch.topic, len(batch), result.stored, _by_name(result.rejected))
         self.metrics.unknown_fields.inc(result.unknown_fields)
         self.metrics.overflowed(
             {
@@ -136,7 +134,7 @@ class Pipeline:
         result = await self.join(batch, _now_ms(), cold=not self._predictions_lag())
         await self._carry_out(batch.name, result.effects)
         await self._keep_outcomes(result)
-        self.metrics.processed(batch.topic, result.read, result.read - result.rejected, {"any": result.rejected})
+        self.metrics.processed(batch.topic, result.read, result.stored, _by_name(result.rejected))
 
     async def on_detections(self, batch: Batch) -> None:
         """Notify: alerts for people and proposals for machines."""
@@ -249,6 +247,8 @@ class Pipeline:
         for topic in self.app.feeds:
             self.metrics.lagging(topic, self.app.lag(topic))
             self.metrics.lost.labels(topic).set(self.app.lost(topic))
+        self.metrics.counted("detect", self.detect.counts)
+        self.metrics.counted("notify", self.notify.counts)
 
     def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         """Do `work` again and again; a failure of ours is logged and tried again, a bug stops the worker."""
@@ -268,6 +268,10 @@ class Pipeline:
 
     def _name(self, topic: Topic) -> str:
         return topic.full_name(self.settings.topic_prefix)
+
+
+def _by_name(rejected: Mapping[Reason, int]) -> dict[str, int]:
+    return {reason.value: n for reason, n in rejected.items()}
 
 
 def _now_ms() -> int:

@@ -10,12 +10,12 @@ gives the same outcomes. A later label corrects an earlier one in whatever order
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from driftline_schemas.records import Outcome
+from driftline_schemas.records import Outcome, Reason
 from driftline_schemas.spec import ModelSpec
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.effects import Coded, Effects, Rows
@@ -78,11 +78,16 @@ class JoinResult:
     outcomes: Effects = field(default_factory=Effects)
     outcomes_name: str = ""  # empty without outcomes
     read: int = 0  # labels of the batch, rejected ones included
-    rejected: int = 0
+    rejected: Counter[Reason] = field(default_factory=Counter)
     joined: int = 0  # labels that found their prediction
     unanswered: int = 0  # labels whose prediction had failed: there is nothing to compare them with
     orphaned: int = 0  # labels given up, older than the horizon
     waiting: int = 0  # labels in wait when this was done, of all partitions
+
+    @property
+    def stored(self) -> int:
+        """Labels of the batch that are kept in `labels`."""
+        return self.read - self.rejected.total()
 
 
 class Join:
@@ -153,7 +158,9 @@ class Join:
                 at_ms, _ = self._overflowed.get(partition, (now_ms + SWEEP_MS, 0))
                 self._overflowed[partition] = (min(at_ms, now_ms + SWEEP_MS), 0)
         kept = Effects((rows, *refused.rows) if rows.n else refused.rows, refused.messages)
-        return self._result(found, effects=kept, read=len(values), rejected=len(rejects))
+        return self._result(
+            found, effects=kept, read=len(values), rejected=Counter(reject.reason for reject in rejects)
+        )
 
     async def retry(self, partitions: Collection[Partition], now_ms: int) -> JoinResult:
         """Try again the labels whose prediction has come or whose next look-up is due.
@@ -267,7 +274,7 @@ class Join:
         *,
         effects: Effects | None = None,
         read: int = 0,
-        rejected: int = 0,
+        rejected: Counter[Reason] | None = None,
         orphaned: int = 0,
     ) -> JoinResult:
         answered = [(truth, served) for truth, served in found if served.answered]
@@ -277,7 +284,7 @@ class Join:
             outcomes=outcomes,
             outcomes_name=name,
             read=read,
-            rejected=rejected,
+            rejected=rejected or Counter(),
             joined=len(answered),
             unanswered=len(found) - len(answered),
             orphaned=orphaned,
