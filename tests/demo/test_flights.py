@@ -10,7 +10,10 @@ import pandas as pd
 import pytest
 
 from driftline_streams.demo.features import CATEGORIES, NUMBERS
-from driftline_streams.demo.flights import HOUR_MS, MINUTE_MS, Flights, load
+from driftline_streams.demo.flights import Flights, load
+
+HOUR_MS = 3_600_000
+MINUTE_MS = 60_000
 
 PER_MONTH = [27004, 24951, 28834, 28330, 28796, 28243, 29425, 29327, 27574, 28889, 27268, 28135]
 

@@ -9,7 +9,7 @@ import pytest
 from driftline_schemas.records import Detection
 from driftline_schemas.spec import ModelSpec, PerformanceRules
 from driftline_streams.kernel.catalog import Catalog
-from driftline_streams.performance.watch import Watch, WatchResult, watch
+from driftline_streams.performance.watch import Watch, WatchResult
 from driftline_streams.sinks.clickhouse import ClickHouse
 
 from .conftest import DAY_MS, START_MS, outcomes, served
@@ -76,4 +76,3 @@ async def test_days_are_judged_as_they_come_and_new_limits_from_the_beginning(
 async def test_without_outcomes_nothing_happens(database: ClickHouse, catalog: Catalog) -> None:
     result = await Watch(catalog, "t", database.query)(NOW_MS)
     assert (result.name, result.effects.rows, result.effects.messages) == ("", (), ())
-    assert (await watch(database.query, catalog, "t", NOW_MS)).messages == ()

@@ -32,8 +32,6 @@ async def test_batches_follow_each_other_without_a_hole_in_their_names(lab: Any,
     assert [n for n in recorder.names if n.startswith("1:")] == ["1:0-899"]
     batch = recorder.batches[0]
     assert [len(value or b"") for value in batch.values()] == [1] * len(batch)
-    assert batch.keys() == [None] * len(batch)
-    assert all(abs(ms - time.time() * 1000) < 60_000 for ms in batch.timestamps_ms())
 
 
 async def test_a_stopped_worker_goes_on_where_it_stopped(lab: Any, recorder: Any) -> None:

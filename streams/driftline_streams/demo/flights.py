@@ -18,8 +18,6 @@ from driftline_streams.errors import UsageError
 Floats = npt.NDArray[np.float64]
 Times = npt.NDArray[np.int64]  # milliseconds since 1970-01-01 UTC
 
-HOUR_MS = 3_600_000
-MINUTE_MS = 60_000
 LATE_MINUTES = 15  # a flight is late when it arrives more than this after its schedule
 
 ORIGIN_ZONE = "America/New_York"

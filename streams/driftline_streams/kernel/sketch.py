@@ -13,7 +13,7 @@ Masson, Rim and Lee (2019), DDSketch, PVLDB 12(12), section 2.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,19 +69,6 @@ def group_buckets(groups: Ints, buckets: Ints, size: int) -> GroupedBuckets:
     present, count = tally(groups * width + (place - least), size * width)
     bucket = present % width + least
     return GroupedBuckets(present // width, np.where(bucket < BUCKET_MIN, ZERO, bucket), count)
-
-
-def merge(sketches: Iterable[Mapping[int, int]]) -> dict[int, int]:
-    """The sketch of all values together: the sum of the counts by bucket. Associative, commutative, loses nothing.
-
-    >>> merge([{1: 2}, {1: 1, 5: 1}])
-    {1: 3, 5: 1}
-    """
-    total: dict[int, int] = {}
-    for sketch in sketches:
-        for bucket, count in sketch.items():
-            total[bucket] = total.get(bucket, 0) + count
-    return total
 
 
 def quantile(counts: Mapping[int, int], q: float) -> float:

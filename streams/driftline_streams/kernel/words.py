@@ -9,7 +9,9 @@ from __future__ import annotations
 import datetime as dt
 import math
 
-_MINUTE_MS, _DAY_MS = 60_000, 86_400_000
+from driftline_streams.kernel.limits import DAY_MS
+
+_MINUTE_MS = 60_000
 
 
 def subject(signal: str) -> str:
@@ -63,8 +65,8 @@ def when(start_ms: int, end_ms: int) -> str:
     """
     width_ms = end_ms - start_ms
     start = dt.datetime.fromtimestamp(start_ms / 1000, dt.UTC)
-    if width_ms % _DAY_MS == 0 and start_ms % _DAY_MS == 0:
-        days = width_ms // _DAY_MS
+    if width_ms % DAY_MS == 0 and start_ms % DAY_MS == 0:
+        days = width_ms // DAY_MS
         return f"on {start:%Y-%m-%d}" if days == 1 else f"in the {days} days from {start:%Y-%m-%d}"
     if width_ms % _MINUTE_MS == 0:
         return f"in the {width_ms // _MINUTE_MS} min from {start:%Y-%m-%d %H:%M} UTC"

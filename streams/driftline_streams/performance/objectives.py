@@ -11,10 +11,9 @@ from dataclasses import dataclass
 
 from driftline_schemas.records import Detection
 from driftline_schemas.spec import ModelSpec
+from driftline_streams.kernel.limits import DAY_MS
 from driftline_streams.kernel.words import when
 from driftline_streams.performance.intervals import f1_interval, roc_auc_interval, wilson
-
-DAY_MS = 86_400_000
 
 _NAMES = {"accuracy": "Accuracy", "precision": "Precision", "recall": "Recall", "f1": "F1", "roc_auc": "ROC-AUC"}
 

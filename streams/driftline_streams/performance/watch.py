@@ -80,11 +80,6 @@ class Watch:
         return _result(found, self._prefix, now_ms)
 
 
-async def watch(query: Query, catalog: Catalog, prefix: str, now_ms: int) -> Effects:
-    """One round without memory: every day of every model with limits is judged. `Watch` judges settled days once."""
-    return (await Watch(catalog, prefix, query)(now_ms)).effects
-
-
 def _settled(days: Collection[Day], after: str) -> str:
     """The last day up to which all are final."""
     open_ms = min((day.day_ms for day in days if not day.final), default=None)

@@ -39,16 +39,8 @@ class Batch:
         """Payloads; a tombstone is `None`."""
         return [message.value() for message in self.messages]
 
-    def keys(self) -> list[bytes | None]:
-        """Keys; a message without one has `None`."""
-        return [message.key() for message in self.messages]
-
     def offsets(self) -> list[int]:
         """Offsets, ascending."""
         return [
             message.offset() or 0 for message in self.messages
         ]  # librdkafka's stub allows None, a fetched one has it
-
-    def timestamps_ms(self) -> list[int]:
-        """Epoch ms: the append or the create time, as the topic is configured; -1 if there is none."""
-        return [message.timestamp()[1] for message in self.messages]
