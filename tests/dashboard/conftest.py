@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import urllib.request
@@ -72,9 +73,10 @@ def served(tmp_path_factory: pytest.TempPathFactory, eventually: Any) -> Callabl
             eventually(lambda: _answers(address, process, log), within_s=40)
             yield address
         finally:
-            process.terminate()
-            process.wait(15)
+            process.send_signal(signal.SIGINT)
+            code = process.wait(15)
         said = log.read_text()
+        assert code == 0, said
         assert "Traceback" not in said, said
 
     return serve
