@@ -58,8 +58,6 @@ class ClickHouse:
         Address, database and user.
     on_retry
         Called with the table (or "query") and the reason each time an attempt failed and will be repeated.
-    on_insert
-        Called with table, rows, bytes and seconds after each insert.
     """
 
     def __init__(
@@ -67,14 +65,12 @@ class ClickHouse:
         settings: Settings,
         *,
         on_retry: Callable[[str, str], None] | None = None,
-        on_insert: Callable[[str, int, int, float], None] | None = None,
     ) -> None:
         self.settings = settings
         self.address = f"{settings.clickhouse_host}:{settings.clickhouse_port}"
         self.database = settings.clickhouse_database
         self.unavailable: Outage | None = None  # for health checks
         self._on_retry = on_retry
-        self._on_insert = on_insert
         self._client: Client | None = None
         self._connecting = threading.Lock()
         self._types: dict[str, dict[str, str]] = {}
@@ -167,10 +163,7 @@ class ClickHouse:
             body = b"".join(native.block(part, types) for part in parts)
         except ValueError as error:
             raise BrokenInvariant(f"rows for table {table} do not fit it: {error}") from error
-        started = time.perf_counter()
         self._explained(lambda: self._send(table, body, token), table)
-        if self._on_insert is not None:
-            self._on_insert(table, sum(part.n for part in parts), len(body), time.perf_counter() - started)
 
     def _send(self, table: str, body: bytes, token: str) -> None:
         settings = {
