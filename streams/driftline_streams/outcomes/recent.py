@@ -38,7 +38,7 @@ class Recent:
         Counts of `find`s and of predictions that had to make room.
     """
 
-    def __init__(self, max_events: int = 200_000, max_bytes: int = 64 << 20) -> None:
+    def __init__(self, max_events: int = 100_000, max_bytes: int = 32 << 20) -> None:
         self._max_events = max_events
         self._max_bytes = max_bytes
         self._numbers = itertools.count()

@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 # After the batches in flight; both together stay below the 30 s that Kubernetes grants.
 STOP_S = 10.0
 
-_M_ARENA_MAX = -8  # of glibc's mallopt
+_M_ARENA_MAX, _M_MMAP_THRESHOLD = -8, -3  # of glibc's mallopt
 
 
 def run(app: BatchApp) -> int:
@@ -88,3 +88,4 @@ def share_arenas() -> None:
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
         if mallopt is not None:
             mallopt(_M_ARENA_MAX, 2)
+            mallopt(_M_MMAP_THRESHOLD, 1 << 20)
