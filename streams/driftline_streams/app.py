@@ -23,7 +23,7 @@ from driftline_streams import model_topic
 from driftline_streams.alerts.notify import Notify
 from driftline_streams.alerts.send import Sender
 from driftline_streams.detectors.detect import Detect
-from driftline_streams.errors import DriftlineError, UsageError
+from driftline_streams.errors import BrokenInvariant, DriftlineError, UsageError
 from driftline_streams.ingest import Ingest
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.effects import Effects, Message
@@ -224,12 +224,13 @@ class Pipeline:
 
     async def follow_models(self) -> None:
         """Take in specs and references as they are published, and mirror them into ClickHouse."""
-        entries, self._unmirrored = self._unmirrored + self.models.poll(), []
-        if entries:
-            model_topic.update(self.catalog, entries)
-            await self.clickhouse.insert(
-                [model_topic.rows(entries)], f"models:{entries[0].offset}-{entries[-1].offset}"
-            )
+        fresh = self.models.poll()
+        model_topic.update(self.catalog, fresh)
+        self._unmirrored += fresh
+        if entries := self._unmirrored:
+            name = f"models:{entries[0].offset}-{entries[-1].offset}"
+            await self.clickhouse.insert([model_topic.rows(entries)], name)
+            self._unmirrored = []
 
     async def watch_performance(self) -> None:
         """Compare days with the limits of the specs, when labels have come and paused, or now and then."""
@@ -251,12 +252,14 @@ class Pipeline:
         self.metrics.counted("notify", self.notify.counts)
 
     def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
-        """Do `work` again and again; a failure of ours is logged and tried again, a bug stops the worker."""
+        """Do `work` again and again; an outage is logged and tried again, a bug stops the worker."""
 
         async def again() -> None:
             while not self.app.should_stop:
                 try:
                     await work()
+                except BrokenInvariant:
+                    raise
                 except DriftlineError as error:
                     log.warning("will be tried again", work=work.__name__, reason=str(error))
                 await asyncio.sleep(seconds)
