@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from driftline_streams.errors import DriftlineError, LedgerError, UsageError
 from driftline_streams.settings import Settings
@@ -232,7 +233,7 @@ def main() -> None:
     try:
         app()
     except DriftlineError as error:
-        err.print(f"[red]error:[/red] {error}", highlight=False, markup=True)
+        err.print(f"[red]error:[/red] {escape(str(error))}", highlight=False)
         sys.exit(2 if isinstance(error, UsageError) else 1)
 
 
