@@ -15,6 +15,7 @@ from driftline_schemas.spec import DriftRules, ModelSpec, Objectives
 from driftline_streams.detectors import detect as detect_module
 from driftline_streams.detectors.detect import Detect
 from driftline_streams.errors import BrokenInvariant
+from driftline_streams.kernel import findings
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.reference.build import build
 
@@ -197,7 +198,7 @@ def test_a_batch_that_failed_halfway_is_applied_from_the_stored_state(monkeypatc
     worker, other = Worker(), Worker()
     worker.apply(records[:250])
     with monkeypatch.context() as patch:
-        patch.setattr(detect_module.Detect, "_effects", lambda *_: 1 / 0)
+        patch.setattr(findings, "effects", lambda *_: 1 / 0)
         stored = dict(worker.state)
         with pytest.raises(ZeroDivisionError):
             worker.apply(records[250:])

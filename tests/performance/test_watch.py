@@ -51,6 +51,17 @@ async def test_a_bad_day_is_found_once(database: ClickHouse, catalog: Catalog) -
     assert (row["id"], row["kind"], row["p_value"], row["detail"]) == (found.id, "performance", None, found.detail)
 
 
+async def test_what_could_not_be_kept_is_found_again(database: ClickHouse, catalog: Catalog) -> None:
+    await fill(database, 0, 0.5)
+    await fill(database, 1, 0.9)
+    round_ = Watch(catalog, "t", database.query)
+    first = await round_(NOW_MS)
+    again = await round_(NOW_MS)
+    assert again.name == first.name != ""
+    assert len(await done(database, again)) == 1
+    assert (await round_(NOW_MS)).name == ""
+
+
 async def test_two_workers_at_the_same_time_publish_the_same(database: ClickHouse, catalog: Catalog) -> None:
     await fill(database, 0, 0.5)
     one = await Watch(catalog, "t", database.query)(NOW_MS)

@@ -8,7 +8,6 @@ repeats is the same alert.
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from driftline_streams.errors import BrokenInvariant
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.decoding import classify
 from driftline_streams.kernel.effects import ArrayColumn, Effects, Message, Rows
+from driftline_streams.kernel.findings import id_of
 from driftline_streams.kernel.refused import Reject, refuse
 
 MAX_CAUSES = 5_000  # of one model; beyond, the one that alerted longest ago is forgotten and may alert again
@@ -142,7 +142,7 @@ class Notify:
 
     def _alert(self, found: Detection, spec: ModelSpec, severity: Severity) -> Alert:
         return Alert(
-            id=_id("alert", found.id),
+            id=id_of("alert", found.id),
             model=found.model,
             version=found.version,
             severity=severity,
@@ -171,7 +171,7 @@ class Notify:
             return []
         return [
             Action(
-                id=_id(proposed, alert.id),
+                id=id_of(proposed, alert.id),
                 alert=alert.id,
                 model=alert.model,
                 version=alert.version,
@@ -191,10 +191,6 @@ def _causes(stored: bytes | None) -> Causes:
         raise BrokenInvariant(
             f"the stored causes of notify cannot be read ({error}); restore the changelog topic or reset it"
         ) from error
-
-
-def _id(*parts: str) -> str:
-    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:16]
 
 
 def _rows(alerts: Sequence[Alert], now_ms: int) -> Rows:

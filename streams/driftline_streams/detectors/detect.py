@@ -13,12 +13,12 @@ from collections.abc import Iterable, MutableMapping, Sequence
 import msgspec
 
 from driftline_schemas.records import Clock, Detection, Partial
-from driftline_schemas.topics import DETECTIONS, PARTIALS
-from driftline_streams.detectors import findings
+from driftline_schemas.topics import PARTIALS
 from driftline_streams.detectors.memory import Memory, ModelMemory, View
+from driftline_streams.kernel import findings
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.decoding import classify
-from driftline_streams.kernel.effects import Effects, Message, Rows
+from driftline_streams.kernel.effects import Effects, Rows
 from driftline_streams.kernel.refused import Reject, refuse
 from driftline_streams.windows.cells import BaseCell, WideCell
 from driftline_streams.windows.open import FOREVER_MS
@@ -27,7 +27,6 @@ MAX_MODELS = 10_000  # of one partition; partials of further models are counted,
 MAX_VERSIONS = 100  # of one model; beyond, the one that spoke first is forgotten
 
 _DECODER = msgspec.json.Decoder(Partial | Clock)
-_encode = msgspec.json.Encoder().encode
 
 
 class _Found:
@@ -103,7 +102,7 @@ class Detect:
                 self._feed(model, version, cell, found)
             model.windows.settle()
         view.store()
-        effects = self._effects(found)
+        detected = findings.effects(found.detections, self._prefix, now_ms)
         rejects = refuse(
             found.rejected,
             topic=PARTIALS.full_name(self._prefix),
@@ -113,7 +112,7 @@ class Detect:
             now_ms=now_ms,
             prefix=self._prefix,
         )
-        return Effects([*effects.rows, *rejects.rows], [*effects.messages, *rejects.messages])
+        return Effects([*found.rows, *detected.rows, *rejects.rows], [*detected.messages, *rejects.messages])
 
     def _add(self, partial: Partial, view: View, found: _Found) -> None:
         models = view.index.models
@@ -174,12 +173,3 @@ class Detect:
             model.windows.versions[version].test_end_ms = features.test_end_ms or FOREVER_MS
             self.counts["unwatched_signals"] += features.take_unwatched()
         self.counts["windows" if in_time else "late_windows"] += 1
-
-    def _effects(self, found: _Found) -> Effects:
-        rows = list(found.rows)
-        messages: list[Message] = []
-        if found.detections:
-            rows.append(findings.rows(found.detections, found.now_ms))
-            topic = DETECTIONS.full_name(self._prefix)
-            messages += [Message(topic, _encode(d), d.model.encode()) for d in found.detections]
-        return Effects(rows, messages)

@@ -15,8 +15,7 @@ import numpy as np
 
 from driftline_schemas.records import Detection, Moments
 from driftline_schemas.spec import DriftRules, ModelSpec, Profile, Reference
-from driftline_streams.detectors import findings
-from driftline_streams.kernel import divergence, moments, words
+from driftline_streams.kernel import divergence, findings, moments, words
 from driftline_streams.kernel.effects import MapColumn, Rows
 from driftline_streams.kernel.histogram import BINS, Ints
 from driftline_streams.kernel.limits import OTHER_CATEGORY
@@ -153,7 +152,7 @@ def finding(spec: ModelSpec, version: str, reference: Reference, window: WideCel
         direction = "up" if after > before else "down"
         levels = f"; its mean went from {words.amount(test.signal, before)} to {words.amount(test.signal, after)}"
     return Detection(
-        id=findings.id_of(spec.model, version, test.signal, test.name, "drift", start_ms=window.start_ms),
+        id=findings.id_of(spec.model, version, test.signal, test.name, "drift", window.start_ms),
         model=spec.model,
         version=version,
         signal=test.signal,

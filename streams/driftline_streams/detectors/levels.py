@@ -12,9 +12,8 @@ from msgspec import Struct, field
 
 from driftline_schemas.records import Detection, Moments
 from driftline_schemas.spec import ModelSpec, Reference
-from driftline_streams.detectors import findings
 from driftline_streams.detectors.watch import Change, Point, Watch, WatchState
-from driftline_streams.kernel import moments, sketch, words
+from driftline_streams.kernel import findings, moments, sketch, words
 from driftline_streams.windows.cells import BaseCell
 from driftline_streams.windows.sources import NEVER_MS
 
@@ -90,7 +89,7 @@ def _finding(spec: ModelSpec, version: str, reference: str, signal: str, change:
     verb = "rose" if change.direction == "up" else "fell"
     unit = "standard deviations of single values"
     return Detection(
-        id=findings.id_of(spec.model, version, signal, change.method, "change", start_ms=point.start_ms),
+        id=findings.id_of(spec.model, version, signal, change.method, "change", point.start_ms),
         model=spec.model,
         version=version,
         signal=signal,
@@ -144,7 +143,7 @@ def _breach(spec: ModelSpec, version: str, cell: BaseCell, broken: Judged) -> De
     signal, name, measured, limit, n = broken
     end_ms = cell.start_ms + cell.width_ms
     return Detection(
-        id=findings.id_of(spec.model, version, signal, "threshold", "objective", start_ms=cell.start_ms),
+        id=findings.id_of(spec.model, version, signal, "threshold", "objective", cell.start_ms),
         model=spec.model,
         version=version,
         signal=signal,

@@ -5,12 +5,12 @@ In the walk: `watch.py` gives it a row of `performance_daily`; what it finds goe
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from driftline_schemas.records import Detection
 from driftline_schemas.spec import ModelSpec
+from driftline_streams.kernel import findings
 from driftline_streams.kernel.limits import DAY_MS
 from driftline_streams.kernel.words import when
 from driftline_streams.performance.intervals import f1_interval, roc_auc_interval, wilson
@@ -94,7 +94,7 @@ def judge(day: Day, spec: ModelSpec) -> list[Detection]:
         subject = f"{_NAMES[metric.name]} of {day.role} {day.version} {when(day.day_ms, day.day_ms + DAY_MS)}"
         found.append(
             Detection(
-                id=_id(day, metric.name),
+                id=findings.id_of("performance", day.model, day.version, day.role, metric.name, day.day_ms),
                 model=day.model,
                 version=day.version,
                 signal=metric.name,
@@ -125,8 +125,3 @@ def _rate(name: str, value: float, n: int, missing: int) -> Metric:
     low, _ = wilson(k, n)
     _, high = wilson(k + missing, n + missing)
     return Metric(name, value, low, high, n)
-
-
-def _id(day: Day, metric: str) -> str:
-    cause = "\x1f".join(("performance", day.model, day.version, day.role, metric, str(day.day_ms)))
-    return hashlib.sha256(cause.encode(errors="replace")).hexdigest()[:16]

@@ -12,14 +12,11 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-import numpy as np
-
-from driftline_schemas import topics
 from driftline_schemas.records import Detection
 from driftline_schemas.spec import PerformanceRules
+from driftline_streams.kernel import findings
 from driftline_streams.kernel.catalog import Catalog
-from driftline_streams.kernel.effects import Effects, Message, Rows
+from driftline_streams.kernel.effects import Effects
 from driftline_streams.performance.objectives import Day, judge
 
 DAYS = """
@@ -33,9 +30,6 @@ ORDER BY day, version, role
 
 KNOWN = "SELECT id FROM detections WHERE model = {model:String} AND kind = 'performance' AND start > {after:String}"
 
-_encode = msgspec.json.Encoder().encode
-
-
 # SQL and its parameters to rows by column name: `sinks.clickhouse.ClickHouse.query` is one.
 Query = Callable[[str, Mapping[str, Any]], Awaitable[list[dict[str, Any]]]]
 
@@ -46,7 +40,6 @@ class WatchResult:
 
     name: str = ""
     effects: Effects = field(default_factory=Effects)
-    detections: Sequence[Detection] = ()
 
 
 class Watch:
@@ -73,10 +66,11 @@ class Watch:
             bounds = {"model": spec.model, "after": after}
             days = [Day(**row | {"final": bool(row["final"])}) for row in await self._query(DAYS, bounds)]
             broken = [detection for day in days for detection in judge(day, spec)]
-            if broken:
-                known = {row["id"] for row in await self._query(KNOWN, bounds)}
-                found += [detection for detection in broken if detection.id not in known]
-            self._settled[spec.model] = (spec.performance, _settled(days, after))
+            known = {row["id"] for row in await self._query(KNOWN, bounds)} if broken else set()
+            new = [detection for detection in broken if detection.id not in known]
+            found += new
+            if not new:  # else when they are known: until then nobody has promised that they were published
+                self._settled[spec.model] = (spec.performance, _settled(days, after))
         return _result(found, self._prefix, now_ms)
 
 
@@ -90,27 +84,6 @@ def _settled(days: Collection[Day], after: str) -> str:
 def _result(found: Sequence[Detection], prefix: str, now_ms: int) -> WatchResult:
     if not found:
         return WatchResult()
-    topic = topics.DETECTIONS.full_name(prefix)
-    values = [_encode(detection) for detection in found]
-    name = hashlib.blake2b(b"\0".join(values), digest_size=16).hexdigest()
-    messages = [Message(topic, value, d.model.encode()) for d, value in zip(found, values, strict=True)]
-    return WatchResult(f"performance:{name}", Effects((_rows(found, now_ms),), messages), found)
-
-
-def _rows(found: Sequence[Detection], now_ms: int) -> Rows:
-    n = len(found)
-    texts = ("id", "model", "version", "signal", "kind", "method", "direction", "reference", "detail")
-    numbers = ("statistic", "threshold", "effect", "p_value", "before", "after")
-    return Rows(
-        "detections",
-        n,
-        {
-            **{name: [getattr(detection, name) for detection in found] for name in texts},
-            # `None` becomes NaN, which is NULL.
-            **{name: np.array([getattr(d, name) for d in found], np.float64) for name in numbers},
-            "start": np.array([detection.start_ms for detection in found], np.int64),
-            "end": np.array([detection.end_ms for detection in found], np.int64),
-            "n": np.array([detection.n for detection in found], np.uint64),
-            "detected_at": np.full(n, now_ms, np.int64),
-        },
-    )
+    effects = findings.effects(found, prefix, now_ms)
+    digest = hashlib.blake2b(b"\0".join(message.value or b"" for message in effects.messages), digest_size=16)
+    return WatchResult(f"performance:{digest.hexdigest()}", effects)
