@@ -68,6 +68,14 @@ def test_a_worker_without_topics_says_which_command_makes_them(settings: Callabl
     assert "driftline topics" in err
 
 
+def test_a_worker_without_tables_says_which_command_makes_them(settings: Callable[..., Settings]) -> None:
+    own = settings()
+    assert driftline("topics", settings=own)[0] == 0
+    code, _, err = driftline("worker", settings=own)
+    assert code == 2
+    assert "driftline migrate" in err
+
+
 def test_a_spec_that_is_shown_can_be_applied_again(settings: Callable[..., Settings], tmp_path: Path) -> None:
     own = settings()
     assert driftline("topics", settings=own)[0] == 0

@@ -17,7 +17,7 @@ Seconds = Annotated[int, Meta(ge=1, le=366 * 86_400)]
 
 
 class FeatureSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One feature. Without a type it is numeric when its first values are."""
+    """One feature. Without a type it is what the reference says, else as it is sent."""
 
     type: Literal["numeric", "categorical"] | None = None
     importance: Probability | None = None

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 
 import msgspec
 import structlog
@@ -23,7 +24,7 @@ from driftline_streams import model_topic
 from driftline_streams.alerts.notify import Notify
 from driftline_streams.alerts.send import Sender
 from driftline_streams.detectors.detect import Detect
-from driftline_streams.errors import BrokenInvariant, DriftlineError, UsageError
+from driftline_streams.errors import BrokenInvariant, DriftlineError, Unavailable, UsageError
 from driftline_streams.ingest import Ingest
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.effects import Effects, Message
@@ -32,6 +33,7 @@ from driftline_streams.outcomes.lookup import Lookup
 from driftline_streams.performance.watch import Watch
 from driftline_streams.settings import Settings
 from driftline_streams.sinks.clickhouse import ClickHouse
+from driftline_streams.sinks.migrations import pending
 from driftline_streams.telemetry import logs
 from driftline_streams.telemetry.metrics import Metrics
 from driftline_streams.transport import worker
@@ -209,16 +211,23 @@ class Pipeline:
     def prepare(self) -> None:
         """Learn before the first batch which topics there are, and how each model wants its windows.
 
+        A ClickHouse that is away is waited for later, by the first batch.
+
         Raises
         ------
         UsageError
-            If a topic is missing.
+            If topics or tables are missing.
         Unavailable
             If Kafka does not answer.
         """
         self._partitions = {topic.name: topic.partitions for topic in describe(self.settings)}
         if missing := [name for name, partitions in self._partitions.items() if not partitions]:
             raise UsageError(f"run `driftline topics` first: {missing[0]} does not exist")
+        with suppress(Unavailable):
+            if pending(self.clickhouse):
+                raise UsageError(
+                    f"run `driftline migrate` first: {self.settings.clickhouse_database} is not up to date"
+                )
         self._unmirrored = self.models.catch_up()
         model_topic.update(self.catalog, self._unmirrored)
 
@@ -229,7 +238,7 @@ class Pipeline:
         self._unmirrored += fresh
         if entries := self._unmirrored:
             name = f"models:{entries[0].offset}-{entries[-1].offset}"
-            await self.clickhouse.insert([model_topic.rows(entries)], name)
+            await self.clickhouse.insert(model_topic.rows(entries), name)
             self._unmirrored = []
 
     async def watch_performance(self) -> None:

@@ -6,6 +6,9 @@ here, and mirrors the records into ClickHouse's `models` table, where views and 
 
 from __future__ import annotations
 
+import getpass
+import os
+import socket
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,19 +18,20 @@ import msgspec
 import numpy as np
 import structlog
 import yaml
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from driftline_schemas.spec import ModelSpec, Reference
 from driftline_schemas.topics import MODELS
 from driftline_streams.errors import SpecError, Unavailable, UsageError
 from driftline_streams.kernel.catalog import Catalog
-from driftline_streams.kernel.effects import Rows
+from driftline_streams.kernel.effects import Column, Rows
 from driftline_streams.settings import Settings
 from driftline_streams.transport.connection import librdkafka
 
 log = structlog.get_logger(__name__)
 
 TIMEOUT_S = 15.0
+_WHO = "driftline-who"  # header of who published a record
 _decoder = msgspec.json.Decoder(ModelSpec | Reference)
 
 
@@ -39,6 +43,7 @@ class Entry:
     record: ModelSpec | Reference | None
     offset: int
     applied_ms: int
+    who: str  # user@host that published it; empty when unknown
 
 
 def key_of(record: ModelSpec | Reference) -> str:
@@ -90,11 +95,13 @@ def publish(settings: Settings, records: Sequence[ModelSpec | Reference]) -> Non
         {**librdkafka(settings), "enable.idempotence": True, "message.timeout.ms": int(TIMEOUT_S * 1000)}
     )
     failed: list[str] = []
+    who = _who().encode()
     for record in records:
         producer.produce(
             MODELS.full_name(settings.topic_prefix),
             msgspec.json.encode(record),
             key_of(record),
+            headers=[(_WHO, who)],
             on_delivery=lambda error, _: failed.append(error.str()) if error else None,
         )
     if producer.flush(TIMEOUT_S) or failed:
@@ -103,6 +110,14 @@ def publish(settings: Settings, records: Sequence[ModelSpec | Reference]) -> Non
             f"Kafka at {settings.kafka_bootstrap} did not take the records: {reason}; "
             "is it up (`driftline up`) and the topic created (`driftline topics`)?"
         )
+
+
+def _who() -> str:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user often has no name
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
 
 
 def read_all(settings: Settings) -> list[Entry]:
@@ -171,7 +186,7 @@ class Follower:
                 if error.code() == KafkaError._PARTITION_EOF:
                     self._at_end = True
                 continue  # anything else librdkafka retries by itself
-            entry = _entry(message.key(), message.value(), message.offset() or 0, message.timestamp()[1])
+            entry = _entry(message)
             if entry is not None:
                 entries.append(entry)
         return entries
@@ -181,12 +196,16 @@ class Follower:
         self._consumer.close()
 
 
-def _entry(key: bytes | None, value: bytes | None, offset: int, applied_ms: int) -> Entry | None:
-    name = (key or b"").decode(errors="replace")
+def _entry(message: Message) -> Entry | None:
+    name = (message.key() or b"").decode(errors="replace")
+    offset, applied_ms = message.offset() or 0, message.timestamp()[1]
+    who = next((value for header, value in message.headers() or () if header == _WHO), b"")
+    who = who.decode(errors="replace") if isinstance(who, bytes) else ""
+    value = message.value()
     if value is None:
-        return Entry(name, None, offset, applied_ms)
+        return Entry(name, None, offset, applied_ms, who)
     try:
-        return Entry(name, _decoder.decode(value), offset, applied_ms)
+        return Entry(name, _decoder.decode(value), offset, applied_ms, who)
     except msgspec.DecodeError as error:
         log.warning("model_record_ignored", key=name, offset=offset, reason=str(error))
         return None
@@ -201,18 +220,24 @@ def update(catalog: Catalog, entries: Iterable[Entry]) -> None:
             catalog.update(entry.record)
 
 
-def rows(entries: Sequence[Entry]) -> Rows:
-    """The entries as rows of the `models` table; a tombstone becomes an empty record."""
+def rows(entries: Sequence[Entry]) -> list[Rows]:
+    """The entries as rows of the tables `models` (a tombstone is an empty record) and `audit`."""
     identities = [entry.key.partition("@") for entry in entries]
-    return Rows(
-        "models",
-        len(entries),
-        {
-            "model": [model for model, _, _ in identities],
-            "version": [version for _, _, version in identities],
-            "kind": ["reference" if version else "spec" for _, _, version in identities],
-            "record": ["" if e.record is None else msgspec.json.encode(e.record).decode() for e in entries],
-            "offset": np.array([e.offset for e in entries], np.uint64),
-            "applied_at": np.array([e.applied_ms for e in entries], np.int64),
-        },
-    )
+    offset = np.array([entry.offset for entry in entries], np.uint64)
+    applied_ms = np.array([entry.applied_ms for entry in entries], np.int64)
+    models: dict[str, Column] = {
+        "model": [model for model, _, _ in identities],
+        "version": [version for _, _, version in identities],
+        "kind": ["reference" if version else "spec" for _, _, version in identities],
+        "record": ["" if e.record is None else msgspec.json.encode(e.record).decode() for e in entries],
+        "offset": offset,
+        "applied_at": applied_ms,
+    }
+    audit: dict[str, Column] = {
+        "at": applied_ms,
+        "who": [entry.who for entry in entries],
+        "what": ["removed" if entry.record is None else "applied" for entry in entries],
+        "object": [entry.key for entry in entries],
+        "offset": offset,
+    }
+    return [Rows("models", len(entries), models), Rows("audit", len(entries), audit)]

@@ -31,9 +31,7 @@ def measure(name: str, bootstrap: str, features: dict[str, Any], **options: Any)
     with PredictionLogger("fraud", "v1", bootstrap=bootstrap, topic_prefix="bench", **options) as logger:
         for call in range(CALLS):
             start = time.perf_counter_ns()
-            logger.log(
-                features=features, prediction="pos", score=0.7, confidence=0.7, latency_ms=12.3, segment=segment
-            )
+            logger.log(features=features, prediction="pos", score=0.7, confidence=0.7, latency_ms=12.3, segment=segment)
             took_ns[call] = time.perf_counter_ns() - start
             if call % 20 == 0:
                 time.sleep(0.0005)

@@ -188,7 +188,7 @@ async def test_repeating_a_batch_changes_nothing(worker: Worker) -> None:
     again = await worker.done(await worker.join(batch, NOW_MS), "batch")
     assert first.outcomes_name == again.outcomes_name
     for table, n in (("labels", 2), ("outcomes", 2), ("rejected", 1)):
-        assert await worker.database.query(f"SELECT count() AS n FROM {table}") == [{"n": n}]  # noqa: S608
+        assert await worker.database.query(f"SELECT count() AS n FROM {table}") == [{"n": n}]
 
 
 async def test_names_that_are_no_plain_words_are_found_cold(worker: Worker) -> None:

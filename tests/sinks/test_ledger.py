@@ -1,5 +1,4 @@
 """The ledger holds for what is right, and names the first thing that is wrong, whatever it is."""
-# ruff: noqa: S608
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ def written(client: Client, kind: str, column: Column) -> list[Any]:
 
 
 def read(client: Client, table: str) -> list[Any]:
-    rows = client.query(f"SELECT value FROM {table} ORDER BY i", tz_mode="aware").result_rows  # noqa: S608
+    rows = client.query(f"SELECT value FROM {table} ORDER BY i", tz_mode="aware").result_rows
     return [value for (value,) in rows]
 
 

@@ -233,10 +233,11 @@ SETTINGS non_replicated_deduplication_window = 10000;
 CREATE TABLE audit
 (
     at     DateTime64(3, 'UTC'),
-    who    String,
-    what   LowCardinality(String),
-    object String,
-    detail String
+    who    String COMMENT 'user@host that published the change; empty when unknown',
+    what   LowCardinality(String) COMMENT 'applied or removed',
+    object String COMMENT 'key on the models topic: model, or model@version for a reference',
+    offset UInt64 COMMENT 'on the models topic'
 )
-ENGINE = MergeTree
-ORDER BY at;
+ENGINE = ReplacingMergeTree
+ORDER BY (at, object, offset)
+SETTINGS non_replicated_deduplication_window = 10000;

@@ -23,7 +23,7 @@ SELECT
 FROM windows
 GROUP BY model, version, window, width_s, dim, value;
 
-CREATE VIEW latency_1m AS
+CREATE VIEW latency_1m AS -- windows of a minute or less; wider ones are in latency_by_window
 WITH
     1.01 / 0.99 AS g,
     sumMap(windows.latency) AS sketch,
@@ -41,6 +41,7 @@ SELECT
     if(empty(sketch), NULL, max(latency_max)) AS max_ms,
     if(empty(sketch), NULL, sum(latency_sum) / sum(latency_n)) AS mean_ms
 FROM windows
+WHERE width_s <= 60
 GROUP BY model, version, minute, dim, value;
 
 CREATE VIEW latency_daily AS

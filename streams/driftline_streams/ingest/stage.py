@@ -85,5 +85,5 @@ class Ingest:
             models={(v.model, v.name): count for v, count in zip(columns.versions, counts, strict=True)},
             dropped_features=features.dropped,
             folded_segments=windows.slices.folded,
-            folded_categories=features.bins.folded,
+            folded_categories=features.bins.folded + windows.folded_classes,
         )

@@ -34,6 +34,8 @@ class WindowSums:
     buckets: GroupedBuckets
     score: Sums
     confidence: Sums
+    classes: MapColumn  # predicted classes; a regression predicts numbers, and those are no classes
+    folded_classes: int  # answers of classes beyond `MAX_CATEGORIES`, counted as `OTHER_CATEGORY`
 
     @classmethod
     def of(cls, columns: Columns) -> WindowSums:
@@ -45,6 +47,7 @@ class WindowSums:
         measured = ~np.isnan(columns.latency_ms)
         bucket = bucket_index(np.where(measured, columns.latency_ms, 0.0))
         timed = measured[row]
+        classes, folded_classes = _classes(columns, slices, size)
         return cls(
             columns=columns,
             cells=cells,
@@ -55,6 +58,8 @@ class WindowSums:
             buckets=group_buckets(group[timed], bucket[row[timed]], size),
             score=Sums.of(group, columns.score[row], size),
             confidence=Sums.of(group, columns.confidence[row], size),
+            classes=classes,
+            folded_classes=folded_classes,
         )
 
     def rows(self) -> Rows:
@@ -85,29 +90,9 @@ class WindowSums:
                 "score_sum": self.score.sum,
                 "confidence_n": self.confidence.n.astype(np.uint64),
                 "confidence_sum": self.confidence.sum,
-                "classes": self._classes(),
+                "classes": self.classes,
             },
         )
-
-    def _classes(self) -> MapColumn:
-        """Predicted classes by group; a regression predicts numbers, and those are no classes."""
-        classifies = np.array([version.spec.kind != "regression" for version in self.columns.versions], np.bool_)
-        label, row = self.columns.label, self.slices.row
-        answered = np.flatnonzero((label.code != NO_TEXT) & classifies[self.columns.version])
-        bounded, _ = fold(
-            self.columns.version[answered],
-            Texts(label.values, label.code[answered]),
-            MAX_CATEGORIES,
-            OTHER_CATEGORY,
-            {},
-        )
-        code = np.full(self.columns.n, NO_TEXT, np.int64)
-        code[answered] = bounded.code
-        counted = code[row] != NO_TEXT
-        width = max(1, len(bounded.values))
-        present, count = tally(self.slices.group[counted] * width + code[row[counted]], len(self.n) * width)
-        keys = Coded(bounded.values, present % width)
-        return MapColumn(_ends(present // width, len(self.n)), keys, count.astype(np.uint64))
 
     def records(self) -> list[list[WindowCell]]:
         """The whole cells (no segments) of each version, in order of their windows; shape `(versions,)`."""
@@ -144,3 +129,19 @@ class WindowSums:
 
 def _ends(group: Ints, size: int) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
     return np.cumsum(np.bincount(group, minlength=size)).astype(np.uint64)
+
+
+def _classes(columns: Columns, slices: Slices, size: int) -> tuple[MapColumn, int]:
+    """Predicted classes by group, and how many answers were folded."""
+    classifies = np.array([version.spec.kind != "regression" for version in columns.versions], np.bool_)
+    label, row = columns.label, slices.row
+    answered = np.flatnonzero((label.code != NO_TEXT) & classifies[columns.version])
+    given = Texts(label.values, label.code[answered])
+    bounded, folded = fold(columns.version[answered], given, MAX_CATEGORIES, OTHER_CATEGORY, {})
+    code = np.full(columns.n, NO_TEXT, np.int64)
+    code[answered] = bounded.code
+    counted = code[row] != NO_TEXT
+    width = max(1, len(bounded.values))
+    present, count = tally(slices.group[counted] * width + code[row[counted]], size * width)
+    keys = Coded(bounded.values, present % width)
+    return MapColumn(_ends(present // width, size), keys, count.astype(np.uint64)), folded

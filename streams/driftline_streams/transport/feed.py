@@ -39,9 +39,9 @@ Handler = Callable[[Batch], Awaitable[None]]
 
 # A batch closes at this many bytes of payload, however few messages that is: 1 MB events must not fill the memory.
 BATCH_BYTES = 32 << 20
-# Reading stops when a batch is ready and as much as this many full batches waits: at most so much memory a topic, plus
+# Reading stops when a batch is ready and as many full batches as this wait: at most so much memory a topic, plus
 # what librdkafka holds. Where nothing is ready, reading goes on; then every partition has less than one batch.
-BUFFERED_BATCHES = 2
+BUFFERED_BATCHES = 1
 # Idleness is claimed on the broker's word, not on its silence: an answer older than this proves nothing.
 ENDS_VALID_S = 5.0
 
