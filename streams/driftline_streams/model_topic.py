@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -199,8 +200,8 @@ class Follower:
 def _entry(message: Message) -> Entry | None:
     name = (message.key() or b"").decode(errors="replace")
     offset, applied_ms = message.offset() or 0, message.timestamp()[1]
-    who = next((value for header, value in message.headers() or () if header == _WHO), b"")
-    who = who.decode(errors="replace") if isinstance(who, bytes) else ""
+    headers: Any = message.headers() or []  # pairs of name and bytes; the stub says otherwise
+    who = dict(headers).get(_WHO, b"").decode(errors="replace")
     value = message.value()
     if value is None:
         return Entry(name, None, offset, applied_ms, who)
