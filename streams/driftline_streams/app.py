@@ -45,7 +45,7 @@ from driftline_streams.transport.topics import describe
 
 log = structlog.get_logger(__name__)
 
-CLOCK_EVERY_S = 1.0
+CLOCK_EVERY_S = 0.5
 RETRY_EVERY_S = 0.5
 MODELS_EVERY_S = 1.0
 PERFORMANCE_EVERY_S = 1.0

@@ -92,9 +92,7 @@ def publish(settings: Settings, records: Sequence[ModelSpec | Reference]) -> Non
     Unavailable
         If the broker has not acknowledged all of them in time.
     """
-    producer = Producer(
-        {**librdkafka(settings), "enable.idempotence": True, "message.timeout.ms": int(TIMEOUT_S * 1000)}
-    )
+    producer = Producer({**librdkafka(settings), "acks": "all", "message.timeout.ms": int(TIMEOUT_S * 1000)})
     failed: list[str] = []
     who = _who().encode()
     for record in records:
