@@ -179,7 +179,8 @@ class Clock(Struct, frozen=True, kw_only=True, tag="clock"):
 class Detection(Struct, frozen=True, kw_only=True):
     """A finding: a change point, a drifted window or a broken objective. Message key: `model`.
 
-    The id is derived from model, version, signal, method and window, so that finding it again gives the same id.
+    The id is derived from its cause (model, version, signal, method and window; of performance role, metric and day),
+    so that finding it again gives the same id.
     """
 
     id: str
@@ -187,13 +188,13 @@ class Detection(Struct, frozen=True, kw_only=True):
     version: str
     signal: str  # "latency_ms", "error_rate", "score", "confidence", "prediction", "feature:NAME", "f1", …
     kind: Literal["change", "drift", "objective", "performance"]
-    method: str  # "adwin", "page_hinkley", "psi", "ks", "threshold", …
+    method: str  # "adwin", "page_hinkley", "psi", "ks", "threshold", "interval"
     start_ms: int  # the window in which it was found
     end_ms: int
     direction: Literal["up", "down", "both"]
     statistic: float
     threshold: float
-    effect: float  # standard deviations of the reference for changes, the statistic itself for drift
+    effect: float  # changes: standard deviations; drift: the statistic; performance: limit minus value
     p_value: float | None
     before: float | None  # level in the reference or before the change, in the signal's own unit
     after: float | None
