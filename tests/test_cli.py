@@ -120,6 +120,14 @@ def test_a_wrong_spec_is_refused_with_file_and_field(tmp_path: Path, text: str, 
     assert said in err
 
 
+def test_a_spec_that_is_not_text_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "spec.yaml"
+    file.write_bytes(bytes(range(128, 256)))
+    code, _, err = driftline("models", "apply", str(file))
+    assert code == 2
+    assert "not even text" in err.replace("\n", " ")
+
+
 def test_a_ledger_of_nothing_does_not_hold(settings: Callable[..., Settings]) -> None:
     own = settings()
     assert driftline("migrate", settings=own)[0] == 0

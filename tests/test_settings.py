@@ -37,6 +37,18 @@ def test_a_wrong_value_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> No
         Settings.load()
 
 
+def test_a_list_that_is_no_json_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DRIFTLINE_NOTIFY", "nojson")
+    with pytest.raises(SettingsError, match="notify"):
+        Settings.load()
+
+
+def test_a_worker_id_stays_in_its_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DRIFTLINE_WORKER_ID", "../../elsewhere")
+    with pytest.raises(SettingsError, match="DRIFTLINE_WORKER_ID"):
+        Settings.load()
+
+
 def test_secrets_are_masked() -> None:
     settings = Settings(clickhouse_password="hush", notify=("json://hush",))  # noqa: S106
     assert "hush" not in repr(settings)

@@ -64,8 +64,13 @@ def ledger_table(ledger: Ledger) -> Group:
         f"\nwindows sum to {windows.counted:,} of {windows.stored:,} stored predictions",
         f"labels: {labels.stored:,} stored = {labels.joined:,} joined + {labels.unanswered:,} about failed predictions"
         f" + {labels.waiting:,} waiting + {labels.orphaned:,} orphaned",
-        "the ledger holds" if ledger.holds else f"[red]the ledger does not hold:[/red] {ledger.discrepancy}",
+        _holds(ledger) if ledger.holds else f"[red]the ledger does not hold:[/red] {ledger.discrepancy}",
     )
+
+
+def _holds(ledger: Ledger) -> str:
+    unread = sum(line.unread for line in ledger.lines)
+    return "the ledger holds" + (f" for what has been read; {unread:,} messages are not read yet" if unread else "")
 
 
 def ledger_json(ledger: Ledger) -> str:

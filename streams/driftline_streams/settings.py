@@ -14,6 +14,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsError as UnreadableSetting
 
 from driftline_streams.errors import SettingsError
 
@@ -50,6 +51,7 @@ class Settings(BaseSettings):
     # The worker
     worker_id: str = Field(
         default_factory=socket.gethostname,
+        pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}$",  # it names a directory as well
         description="static group membership: a restarted worker with the same id resumes at once",
     )
     batch_events: int = Field(20_000, ge=1, le=200_000, description="a batch closes at this many events …")
@@ -81,10 +83,13 @@ class Settings(BaseSettings):
             found = _services(settings.data_dir) if discover else {}
             unset = {name: value for name, value in found.items() if name not in settings.model_fields_set}
             return cls(**{**given, **unset}) if unset else settings
+        except UnreadableSetting as error:
+            raise SettingsError(f"set a DRIFTLINE_* variable to valid JSON: {error}") from None
         except ValidationError as error:
             first = error.errors()[0]
             name = "_".join(str(part) for part in first["loc"][:1]).upper()
-            raise SettingsError(f"set DRIFTLINE_{name} to something else: {first['msg'].lower()}") from None
+            reason = first["msg"][:1].lower() + first["msg"][1:]
+            raise SettingsError(f"set DRIFTLINE_{name} to something else: {reason}") from None
 
     def environment(self) -> dict[str, str]:
         """The variables that give a child process these same settings (secrets in clear: pass on, never print)."""

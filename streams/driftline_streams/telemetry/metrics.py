@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
 
+from driftline_streams.errors import UsageError
+
 
 class Metrics:
     """All metrics of one worker, in a registry of their own."""
@@ -70,6 +72,17 @@ class Metrics:
             self.stages.labels(stage, what).set(count)
 
     def serve(self, host: str, port: int) -> None:
-        """Answer `/metrics` on this address from a daemon thread; port 0 serves nothing."""
-        if port:
+        """Answer `/metrics` on this address from a daemon thread; port 0 serves nothing.
+
+        Raises
+        ------
+        UsageError
+            If the address cannot be listened on.
+        """
+        if not port:
+            return
+        try:
             start_http_server(port, host, registry=self.registry)
+        except OSError as error:
+            reason = error.strerror or error
+            raise UsageError(f"set DRIFTLINE_METRICS_PORT to a free port: {host}:{port}: {reason}") from None

@@ -25,6 +25,9 @@ def librdkafka(settings: Settings) -> dict[str, Any]:
         "log_level": 2,
         # After an outage of minutes the default of 10 s would be most of the time to the first message.
         "reconnect.backoff.max.ms": 1000,
+        # A broker that crashed comes back with newer leader epochs, and refuses whoever still holds the old ones: they
+        # are learned with the metadata, which is otherwise asked for every five minutes.
+        "topic.metadata.refresh.interval.ms": 5000,
     }
     if settings.kafka_security_protocol.startswith("SASL"):
         config |= {
