@@ -86,6 +86,12 @@ class Pipeline:
 
 
 @pytest.fixture
+def make_pipeline(tmp_path: Path) -> Callable[[Settings], Pipeline]:
+    """Make a pipeline on services of one's own; its worker is not started."""
+    return lambda settings: Pipeline(settings, tmp_path / "own-worker.log")
+
+
+@pytest.fixture
 def pipeline(settings: Callable[..., Settings], tmp_path: Path) -> Iterator[Pipeline]:
     """A running pipeline with small batches and short waits."""
     made = Pipeline(settings(batch_age_s=0.2, idle_s=1.0, lateness_s=0.0, partitions=2), tmp_path / "worker.log")
