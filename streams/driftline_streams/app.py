@@ -51,7 +51,7 @@ MODELS_EVERY_S = 1.0
 PERFORMANCE_EVERY_S = 1.0
 PERFORMANCE_REST_S = 30.0  # between two judgements while labels keep coming
 METRICS_EVERY_S = 5.0
-LEAD_LABELS = 50_000
+LEAD_LABELS = 25_000
 LEAD_S = 20.0
 
 

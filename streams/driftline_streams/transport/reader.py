@@ -20,7 +20,7 @@ from driftline_streams.transport.connection import librdkafka
 log = structlog.get_logger(__name__)
 
 # librdkafka's own buffer, for all partitions of a topic together; the cursors' buffers come on top.
-QUEUED_KB = 16_384
+QUEUED_KB = 8_192
 
 _REFUSED = (
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
