@@ -298,7 +298,7 @@ def run(settings: Settings) -> int:
     Raises
     ------
     UsageError
-        If topics are missing.
+        If topics or tables are missing.
     Unavailable
         If Kafka does not answer at the start.
     """
