@@ -45,6 +45,9 @@ from driftline_streams.transport.topics import describe
 
 log = structlog.get_logger(__name__)
 
+# A batch of our own messages closes at this age. They are few, made of whole batches as they are, and the wait for more
+# of them is added to the age of every alert.
+INNER_AGE_S = 0.1
 CLOCK_EVERY_S = 0.5
 RETRY_EVERY_S = 0.5
 MODELS_EVERY_S = 1.0
@@ -86,9 +89,9 @@ class Pipeline:
         self._recovered: set[tuple[str, int]] = set()  # partitions of labels whose waiting labels were taken up
 
         self.app.on_batches(self._name(topics.PREDICTIONS), self.on_predictions)
-        self.app.on_batches(self._name(topics.PARTIALS), self.on_partials)
+        self.app.on_batches(self._name(topics.PARTIALS), self.on_partials, age_s=INNER_AGE_S)
         self.app.on_batches(self._name(topics.LABELS), self.on_labels)
-        self.app.on_batches(self._name(topics.DETECTIONS), self.on_detections)
+        self.app.on_batches(self._name(topics.DETECTIONS), self.on_detections, age_s=INNER_AGE_S)
 
         self._every(CLOCK_EVERY_S, self.send_clocks)
         self._every(RETRY_EVERY_S, self.retry_labels)

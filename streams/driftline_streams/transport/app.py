@@ -51,11 +51,11 @@ class BatchApp(faust.App):
 
     # --- what a worker is made of
 
-    def on_batches(self, topic: str, handler: Handler) -> None:
+    def on_batches(self, topic: str, handler: Handler, *, age_s: float | None = None) -> None:
         """Have `handler` called with every batch of a topic, one at a time, partitions in turn.
 
         When it returns, the batch is done. When it raises, the worker stops and the batch comes back under its name.
-        It waits out outages itself; meanwhile reading pauses.
+        It waits out outages itself; meanwhile reading pauses. A batch closes at `age_s`, else at the settings' age.
 
         Raises
         ------
@@ -64,7 +64,7 @@ class BatchApp(faust.App):
         """
         if topic in self.feeds:
             raise UsageError(f"{topic} has a handler: two would need two consumer groups")
-        feed = self.feeds[topic] = Feed(self, topic, handler)
+        feed = self.feeds[topic] = Feed(self, topic, handler, self.settings.batch_age_s if age_s is None else age_s)
         # Without acks, Faust neither tracks nor commits these messages: that is the feed's business.
         self.agent(self.topic(topic, acks=False), name=f"feed-{topic}")(feed.serve)
 

@@ -57,15 +57,15 @@ class Ends:
 class Feed:
     """Feeds one agent. Belongs to the app's loop; reading happens in a thread of its own."""
 
-    def __init__(self, app: BatchApp, topic: str, handler: Handler) -> None:
+    def __init__(self, app: BatchApp, topic: str, handler: Handler, age_s: float) -> None:
         settings = app.settings
         self.topic = topic
         self.lost = 0  # messages that were deleted before they were read, since this worker started
         self._app = app
         self._handler = handler
-        self._limits = Limits(settings.batch_events, BATCH_BYTES, settings.batch_age_s)
+        self._limits = Limits(settings.batch_events, BATCH_BYTES, age_s)
         # librdkafka waits until it has as many messages as it was asked for, so the wait is part of a batch's age.
-        self._wait_s = min(0.1, settings.batch_age_s / 4)
+        self._wait_s = min(0.1, age_s / 4)
         self._reader = Reader(settings, topic)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"read-{topic}")
         self._cursors: dict[int, Cursor] = {}
