@@ -310,9 +310,14 @@ class Join:
 
 def _ids(rows: Rows) -> list[tuple[str, set[str]]]:
     """The prediction ids by model."""
-    ids, models = rows.columns["prediction_id"], rows.columns["model"]
     found: dict[str, set[str]] = defaultdict(set)
-    names = [models.values[code] for code in models.codes.tolist()] if isinstance(models, Coded) else models
-    for model, prediction_id in zip(names, ids, strict=True):  # type: ignore[arg-type]
+    for model, prediction_id in zip(_texts(rows, "model"), _texts(rows, "prediction_id"), strict=True):
         found[model].add(prediction_id)
     return list(found.items())
+
+
+def _texts(rows: Rows, name: str) -> Sequence[str]:
+    column = rows.columns[name]
+    if isinstance(column, Coded):
+        return [column.values[code] for code in column.codes.tolist()]
+    return column  # type: ignore[return-value]  # both are columns of strings
