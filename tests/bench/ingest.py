@@ -19,12 +19,11 @@ import numpy as np
 from driftline_schemas.records import Moments
 from driftline_schemas.spec import ModelSpec, Profile, Reference
 from driftline_streams.ingest import Ingest
-from driftline_streams.ingest.decode import admit, decode
 from driftline_streams.ingest.event import Event
 from driftline_streams.ingest.features import FeatureSums
 from driftline_streams.ingest.partials import Source, encode, spans
 from driftline_streams.ingest.raw import raw_rows
-from driftline_streams.ingest.read import AT_A_TIME, read
+from driftline_streams.ingest.read import AT_A_TIME, Reader
 from driftline_streams.ingest.windows import WindowSums
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.histogram import edges
@@ -148,7 +147,9 @@ def main(n: int) -> None:
     batch = MemoryBatch(values)
     print(f"{n} events of {sum(map(len, values)) / n:.0f} bytes")
     gc.freeze()
-    reading = read(values, NOW_MS, known)
+    read = Reader(known)
+    read(values, NOW_MS)
+    reading = read(values, NOW_MS)
     assert reading.columns is not None
     columns = reading.columns
     windows, features = WindowSums.of(columns), FeatureSums.of(columns)
@@ -158,8 +159,7 @@ def main(n: int) -> None:
     chunks = [values[first : first + AT_A_TIME] for first in range(0, n, AT_A_TIME)]
     parts: dict[str, Callable[[], object]] = {
         "limit": lambda: [_decode_all(chunk) for chunk in chunks],
-        "decode, admit": lambda: [admit(decode(chunk), NOW_MS) and None for chunk in chunks],
-        "read": lambda: read(values, NOW_MS, known),
+        "read": lambda: read(values, NOW_MS),
         "raw rows": lambda: raw_rows(columns, (batch.topic, 0), offset, NOW_MS),
         "windows": lambda: WindowSums.of(columns).rows(),
         "features": lambda: FeatureSums.of(columns).rows(),

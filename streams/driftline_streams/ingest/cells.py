@@ -73,9 +73,9 @@ class Slices:
         keys = max(1, len(segment.key.values))
         pairs, pair_of = compact(columns.version[segment.row] * keys + segment.key.code, len(columns.versions) * keys)
         asked = [segment.key.values[p % keys] in columns.versions[p // keys].spec.segments for p in pairs.tolist()]
-        chosen = np.array(asked, np.bool_)[pair_of] & (segment.value.text.code != NO_TEXT)
+        chosen = np.array(asked, np.bool_)[pair_of] & (segment.value.code != NO_TEXT)
         row, pair = segment.row[chosen], pair_of[chosen]
-        given = Texts(segment.value.text.values, segment.value.text.code[chosen])
+        given = Texts(segment.value.values, segment.value.code[chosen])
         values, folded = fold(pair, given, MAX_SEGMENT_VALUES, OTHER_SEGMENT, {})
         width = max(1, len(values.values))
         slots = len(wide) * keys * width

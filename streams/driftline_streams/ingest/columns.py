@@ -11,11 +11,13 @@ from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Raw
 
+from driftline_schemas.records import PredictionError
 from driftline_schemas.spec import ModelSpec, Reference
 from driftline_streams.ingest.decode import Admitted
-from driftline_streams.ingest.entries import Entries, entries_of
-from driftline_streams.ingest.event import NO_CONTEXT, Event
+from driftline_streams.ingest.entries import Labels, Numbers, entries_of
+from driftline_streams.ingest.event import NO_CONTEXT, OPTIONAL_TEXTS, Event
 from driftline_streams.ingest.values import Texts, Values
 from driftline_streams.kernel.catalog import Catalog, class_name
 from driftline_streams.kernel.histogram import Floats, Ints
@@ -50,10 +52,11 @@ class Columns:
     confidence: Floats
     label: Texts
     value: Floats
-    features: Entries
-    segment: Entries
-    probabilities: Entries
-    strings: dict[str, list[str]]  # fields that are only stored; empty strings where there is none
+    numbers: Numbers  # features that are numbers, and nulls that may be
+    labels: Labels  # features that are texts
+    segment: Labels
+    probabilities: Numbers
+    stored: dict[str, Texts | list[str]]  # texts that nothing is computed from; a field that no event has is not there
 
     @classmethod
     def of(cls, admitted: Admitted, catalog: Catalog) -> Columns:
@@ -62,6 +65,7 @@ class Columns:
         pairs = [(event.model, event.version) for event in events]
         places = {pair: place for place, pair in enumerate(dict.fromkeys(pairs))}
         predictions = Values.of([event.prediction for event in events])
+        numbers, labels = entries_of([event.features for event in events])
         return cls(
             n=len(events),
             index=admitted.index,
@@ -74,18 +78,18 @@ class Columns:
             confidence=np.array([event.confidence for event in events], np.float64),
             label=named(predictions),
             value=predictions.number,
-            features=entries_of([event.features for event in events]),
-            segment=entries_of([event.segment for event in events]),
-            probabilities=_probabilities(events),
-            strings=_strings(events),
+            numbers=numbers,
+            labels=labels,
+            segment=entries_of([event.segment for event in events])[1],
+            probabilities=entries_of([event.probabilities or {} for event in events])[0],
+            stored=_stored(events),
         )
 
     @classmethod
     def join(cls, parts: Sequence[Columns]) -> Columns:
-        """The events of one part (at least one part) after the other."""
-        versions: dict[tuple[str, str], Version] = {}
-        for part in parts:
-            versions.update({(version.model, version.name): version for version in part.versions})
+        """The events of one part (at least one part) after the other; versions are in order of their names."""
+        found = {(version.model, version.name): version for part in parts for version in part.versions}
+        versions = dict(sorted(found.items()))
         places = {pair: place for place, pair in enumerate(versions)}
         renumbered = [np.array([places[v.model, v.name] for v in part.versions])[part.version] for part in parts]
         return cls(
@@ -100,10 +104,11 @@ class Columns:
             confidence=np.concatenate([part.confidence for part in parts]),
             label=Texts.join([part.label for part in parts]),
             value=np.concatenate([part.value for part in parts]),
-            features=Entries.join([part.features for part in parts]),
-            segment=Entries.join([part.segment for part in parts]),
-            probabilities=Entries.join([part.probabilities for part in parts]),
-            strings={name: list(chain.from_iterable(p.strings[name] for p in parts)) for name in parts[0].strings},
+            numbers=Numbers.join([part.numbers for part in parts]),
+            labels=Labels.join([part.labels for part in parts]),
+            segment=Labels.join([part.segment for part in parts]),
+            probabilities=Numbers.join([part.probabilities for part in parts]),
+            stored={name: _joined(name, parts) for name in dict.fromkeys(chain.from_iterable(p.stored for p in parts))},
         )
 
     def take(self, rows: Ints) -> Columns:
@@ -120,10 +125,14 @@ class Columns:
             confidence=self.confidence[rows],
             label=self.label.take(rows),
             value=self.value[rows],
-            features=self.features.take(rows),
+            numbers=self.numbers.take(rows),
+            labels=self.labels.take(rows),
             segment=self.segment.take(rows),
             probabilities=self.probabilities.take(rows),
-            strings={name: [column[row] for row in rows.tolist()] for name, column in self.strings.items()},
+            stored={
+                name: column.take(rows) if isinstance(column, Texts) else [column[row] for row in rows.tolist()]
+                for name, column in self.stored.items()
+            },
         )
 
     def of_version(self, model: str, name: str) -> Ints:
@@ -132,24 +141,39 @@ class Columns:
         return np.flatnonzero(self.version == place)
 
 
-def _probabilities(events: Sequence[Event]) -> Entries:
-    given = [event.probabilities for event in events]
-    return entries_of([found or {} for found in given]) if any(given) else Entries.empty(len(events))
-
-
-def _strings(events: Sequence[Event]) -> dict[str, list[str]]:
-    errors = [event.error for event in events]
-    return {
+def _stored(events: Sequence[Event]) -> dict[str, Texts | list[str]]:
+    stored: dict[str, Texts | list[str]] = {
         "prediction_id": [event.prediction_id for event in events],
-        "error_type": [error.type if error is not None else "" for error in errors],
-        "error_message": [error.message if error is not None else "" for error in errors],
-        "role": [event.role for event in events],
-        "request_id": [event.request_id or "" for event in events],
-        "user_id": [event.user_id or "" for event in events],
-        "trace_id": [event.trace_id or "" for event in events],
-        "span_id": [event.span_id or "" for event in events],
-        "context": ["{}" if event.context is NO_CONTEXT else str(event.context, "utf-8") for event in events],
+        "role": Texts.of([event.role for event in events]),
+        **errors([event.error for event in events]),
     }
+    for name in OPTIONAL_TEXTS:
+        texts = [getattr(event, name) or "" for event in events]
+        if any(texts):
+            stored[name] = texts
+    if any(event.context is not NO_CONTEXT for event in events):
+        stored["context"] = contexts([event.context for event in events])
+    return stored
+
+
+def errors(given: Sequence[PredictionError | None]) -> dict[str, Texts | list[str]]:
+    """What was stored of errors."""
+    return {
+        "error_type": Texts.of([None if error is None else error.type for error in given]),
+        "error_message": Texts.of([None if error is None else error.message for error in given]),
+    }
+
+
+def contexts(given: Sequence[Raw]) -> list[str]:
+    """The JSON of each context; empty without one."""
+    return ["" if context is NO_CONTEXT else str(context, "utf-8") for context in given]
+
+
+def _joined(name: str, parts: Sequence[Columns]) -> Texts | list[str]:
+    columns = [part.stored.get(name, Texts.nothing(part.n)) for part in parts]
+    if all(isinstance(column, Texts) for column in columns):
+        return Texts.join([column for column in columns if isinstance(column, Texts)])
+    return list(chain.from_iterable([""] * len(c.code) if isinstance(c, Texts) else c for c in columns))
 
 
 def named(values: Values) -> Texts:

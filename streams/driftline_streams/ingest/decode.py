@@ -53,15 +53,18 @@ class Admitted:
     refused: list[Reject]
 
 
-def decode(values: Sequence[bytes | None], first: int = 0) -> Decoded:
-    """Read every payload (a tombstone is `None`); `first` is the index of the first one in the batch.
+def decode(values: Sequence[bytes | None], index: Ints | None = None) -> Decoded:
+    """Read every payload (a tombstone is `None`); `index` has the place of each in the batch, if not all are given.
 
     A bad payload costs itself only. `map` inside `extend` runs without a Python frame an event; when a payload raises,
     the events before it are in the list already, the iterator stands behind it, and the loop goes on from there.
     """
+    if index is None:
+        index = np.arange(len(values))
     events: list[Event] = []
     refused: list[Reject] = []
     unknown_fields = 0
+    keep = np.ones(len(values), np.bool_)
     rest = iter(worth_reading(values))
     while True:
         try:
@@ -74,10 +77,10 @@ def decode(values: Sequence[bytes | None], first: int = 0) -> Decoded:
                 events.append(event)
                 unknown_fields += unknown
             except _Refused as refusal:
-                refused.append(Reject(first + len(events) + len(refused), refusal.reason, refusal.detail))
-    keep = np.ones(len(values), np.bool_)
-    keep[[refusal.index - first for refusal in refused]] = False
-    return Decoded(events, first + np.flatnonzero(keep), refused, unknown_fields)
+                place = len(events) + len(refused)
+                keep[place] = False
+                refused.append(Reject(int(index[place]), refusal.reason, refusal.detail))
+    return Decoded(events, index[keep], refused, unknown_fields)
 
 
 class _Refused(Exception):  # never leaves this module

@@ -15,128 +15,133 @@ import numpy.typing as npt
 
 from driftline_schemas.records import Scalar
 from driftline_streams.ingest.values import NO_TEXT, Texts, Values
-from driftline_streams.kernel.histogram import Ints
+from driftline_streams.kernel.histogram import Floats, Ints
 
 
 @dataclass(frozen=True, slots=True)
-class Entries:
-    """The entries of `n` objects, one after the other: entry `j` belongs to object `row[j]` (ascending).
+class Numbers:
+    """The numeric entries of `n` objects: entry `j` says that object `row[j]` has `value[j]` under `key[j]`.
 
-    `ends` has shape `(n,)`: object `i` holds the entries `ends[i-1]` to `ends[i]`; the others have shape `(entries,)`.
+    Rows ascend; a null is NaN. Arrays have shape `(entries,)`.
     """
 
-    ends: npt.NDArray[np.uint64]
+    n: int
     row: Ints
     key: Texts
-    value: Values
+    value: Floats
 
     @classmethod
-    def empty(cls, n: int) -> Entries:
+    def empty(cls, n: int) -> Numbers:
         """`n` objects without entries."""
-        nothing = Texts([], np.empty(0, np.int64))
-        return cls(np.zeros(n, np.uint64), np.empty(0, np.int64), nothing, Values(np.empty(0), nothing))
+        return cls(n, np.empty(0, np.int64), Texts.nothing(0), np.empty(0))
 
     @classmethod
-    def join(cls, parts: Sequence[Entries]) -> Entries:
+    def join(cls, parts: Sequence[Numbers]) -> Numbers:
         """The entries of the objects of one part after the other."""
-        lengths = np.concatenate([np.diff(part.ends, prepend=np.uint64(0)) for part in parts]).astype(np.int64)
+        if len(parts) == 1:
+            return parts[0]
         return cls(
-            ends=np.cumsum(lengths).astype(np.uint64),
-            row=np.repeat(np.arange(len(lengths)), lengths),
-            key=Texts.join([part.key for part in parts]),
-            value=Values.join([part.value for part in parts]),
+            sum(part.n for part in parts),
+            _rows(parts),
+            Texts.join([part.key for part in parts]),
+            np.concatenate([part.value for part in parts]),
         )
 
-    def take(self, rows: Ints) -> Entries:
+    @classmethod
+    def beside(cls, parts: Sequence[Numbers]) -> Numbers:
+        """The entries that different parts have of the same objects."""
+        parts = [part for part in parts if len(part.row)] or parts[:1]
+        if len(parts) == 1:
+            return parts[0]
+        row = np.concatenate([part.row for part in parts])
+        order = np.argsort(row, kind="stable")
+        key, value = Texts.join([part.key for part in parts]), np.concatenate([part.value for part in parts])
+        return cls(parts[0].n, row[order], key.take(order), value[order])
+
+    def take(self, rows: Ints) -> Numbers:
         """The entries of the objects `rows` (ascending), which are counted anew from 0."""
-        place = np.full(len(self.ends), -1, np.int64)
-        place[rows] = np.arange(len(rows))
-        chosen = np.flatnonzero(place[self.row] >= 0)
-        row = place[self.row[chosen]]
-        ends = np.cumsum(np.bincount(row, minlength=len(rows))).astype(np.uint64)
-        return Entries(ends, row, self.key.take(chosen), self.value.take(chosen))
-
-    def ends_of(self, chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint64]:
-        """`ends` when only the `chosen` entries (shape `(entries,)`) are kept."""
-        return np.cumsum(np.bincount(self.row[chosen], minlength=len(self.ends))).astype(np.uint64)
-
-
-def entries_of(objects: Sequence[Mapping[str, Scalar]]) -> Entries:
-    """The entries of `objects`, in the faster of two ways that give the same.
-
-    >>> entries = entries_of([{"a": 1.0}, {}, {"a": "x", "b": None}])
-    >>> entries.row.tolist(), entries.ends.tolist(), entries.key.code.tolist()
-    ([0, 2, 2], [1, 1, 3], [0, 0, 1])
-    """
-    shapes = Shapes.of(objects)
-    columns = sum(map(len, shapes.names))
-    return by_shape(objects, shapes) if columns * _ENTRIES_A_COLUMN <= shapes.lengths.sum() else one_by_one(objects)
-
-
-# A column costs about 15 µs beside its entries, and an entry 0.1 µs less than one by one.
-_ENTRIES_A_COLUMN = 150
+        chosen, row = _chosen(self.row, self.n, rows)
+        return Numbers(len(rows), row, self.key.take(chosen), self.value[chosen])
 
 
 @dataclass(frozen=True, slots=True)
-class Shapes:
-    """The distinct sequences of keys among `n` objects, and for each object its shape and length, shape `(n,)`."""
+class Labels:
+    """The entries of `n` objects that are texts: as `Numbers`, but a null is no text."""
 
-    names: list[tuple[str, ...]]
-    of_object: Ints
-    lengths: Ints
+    n: int
+    row: Ints
+    key: Texts
+    value: Texts
 
     @classmethod
-    def of(cls, objects: Sequence[Mapping[str, Scalar]]) -> Shapes:
-        """Two objects with the same keys in another order have two shapes."""
-        shapes = list(map(tuple, objects))
-        places = {shape: place for place, shape in enumerate(dict.fromkeys(shapes))}
-        of_object = np.fromiter(map(places.__getitem__, shapes), np.int64, len(shapes))
-        lengths = np.fromiter(map(len, places), np.int64, len(places))
-        return cls(list(places), of_object, lengths[of_object])
+    def empty(cls, n: int) -> Labels:
+        """`n` objects without entries."""
+        return cls(n, np.empty(0, np.int64), Texts.nothing(0), Texts.nothing(0))
+
+    @classmethod
+    def join(cls, parts: Sequence[Labels]) -> Labels:
+        """The entries of the objects of one part after the other."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(
+            sum(part.n for part in parts),
+            _rows(parts),
+            Texts.join([part.key for part in parts]),
+            Texts.join([part.value for part in parts]),
+        )
+
+    @classmethod
+    def beside(cls, parts: Sequence[Labels]) -> Labels:
+        """The entries that different parts have of the same objects."""
+        parts = [part for part in parts if len(part.row)] or parts[:1]
+        if len(parts) == 1:
+            return parts[0]
+        row = np.concatenate([part.row for part in parts])
+        order = np.argsort(row, kind="stable")
+        key, value = Texts.join([part.key for part in parts]), Texts.join([part.value for part in parts])
+        return cls(parts[0].n, row[order], key.take(order), value.take(order))
+
+    def take(self, rows: Ints) -> Labels:
+        """The entries of the objects `rows` (ascending), which are counted anew from 0."""
+        chosen, row = _chosen(self.row, self.n, rows)
+        return Labels(len(rows), row, self.key.take(chosen), self.value.take(chosen))
 
 
-def one_by_one(objects: Sequence[Mapping[str, Scalar]]) -> Entries:
-    """The entries of objects of any shapes, at the same cost for each."""
-    lengths = np.fromiter(map(len, objects), np.int64, len(objects))
-    return Entries(
-        ends=np.cumsum(lengths).astype(np.uint64),
-        row=np.repeat(np.arange(len(objects)), lengths),
-        key=Texts.of(list(chain.from_iterable(objects))),
-        value=Values.of(_scalars(objects)),
+def entries_of(objects: Sequence[Mapping[str, Scalar]]) -> tuple[Numbers, Labels]:
+    """The numbers and the texts among the entries of `objects`; a null counts as a number where its key has no text.
+
+    >>> numbers, labels = entries_of([{"a": 1.0}, {}, {"a": "x", "b": None}])
+    >>> numbers.row.tolist(), numbers.value.tolist(), labels.row.tolist(), labels.value.values
+    ([0, 2], [1.0, nan], [2], ['x'])
+    """
+    n = len(objects)
+    row = np.repeat(np.arange(n), np.fromiter(map(len, objects), np.int64, n))
+    key = Texts.of(list(chain.from_iterable(objects)))
+    values = Values.of(list(chain.from_iterable(map(dict.values, objects))))  # type: ignore[arg-type]  # msgspec makes dicts
+    is_text, is_number = values.text.code != NO_TEXT, ~np.isnan(values.number)
+    has_text, has_number = np.zeros((2, len(key.values)), np.bool_)
+    has_text[key.code[is_text]] = True
+    has_number[key.code[is_number]] = True
+    textual = is_text | (~is_number & (has_text & ~has_number)[key.code])
+    return (
+        Numbers(n, row[~textual], key.take(~textual), values.number[~textual]),
+        Labels(n, row[textual], key.take(textual), values.text.take(textual)),
     )
 
 
-def by_shape(objects: Sequence[Mapping[str, Scalar]], shapes: Shapes) -> Entries:
-    """The entries of objects of few shapes, one column of values at a time."""
-    ends = np.cumsum(shapes.lengths)
-    total = int(shapes.lengths.sum())
-    number, code, key = np.empty(total), np.empty(total, np.int64), np.empty(total, np.int64)
-    keys = Texts.of([name for names in shapes.names for name in names])
-    texts: list[str] = []
-    first = 0
-    for place, names in enumerate(shapes.names):
-        rows = np.flatnonzero(shapes.of_object == place)
-        width = len(names)
-        scalars = _scalars([objects[row] for row in rows.tolist()])
-        numbers, codes = np.full((len(rows), width), np.nan), np.full((len(rows), width), NO_TEXT)
-        for column in range(width):
-            values = Values.of(scalars[column::width])
-            numbers[:, column] = values.number
-            if values.text.values:
-                codes[:, column] = np.where(values.text.code == NO_TEXT, NO_TEXT, values.text.code + len(texts))
-                texts += values.text.values
-        there = (ends[rows] - width)[:, np.newaxis] + np.arange(width)
-        number[there], code[there], key[there] = numbers, codes, keys.code[first : first + width]
-        first += width
-    distinct = Texts.of(texts)
-    code = np.append(distinct.code, NO_TEXT)[code]  # code -1 is the last place
-    return Entries(
-        ends=ends.astype(np.uint64),
-        row=np.repeat(np.arange(len(objects)), shapes.lengths),
-        key=Texts(keys.values, key),
-        value=Values(number, Texts(distinct.values, code)),
-    )
+def ends(row: Ints, n: int) -> npt.NDArray[np.uint64]:
+    """Where the entries of each of `n` objects end, shape `(n,)`, when entry `j` belongs to object `row[j]`."""
+    return np.cumsum(np.bincount(row, minlength=n)).astype(np.uint64)
 
 
-def _scalars(objects: Sequence[Mapping[str, Scalar]]) -> list[Scalar]:
-    return list(chain.from_iterable(map(dict.values, objects)))  # type: ignore[arg-type]  # msgspec makes dicts
+def _rows(parts: Sequence[Numbers | Labels]) -> Ints:
+    begins = np.cumsum([0, *(part.n for part in parts[:-1])]).tolist()
+    return np.concatenate([part.row + begin for part, begin in zip(parts, begins, strict=True)])
+
+
+def _chosen(row: Ints, n: int, rows: Ints) -> tuple[Ints, Ints]:
+    """Which entries belong to the objects `rows`, and the new number of the object of each."""
+    place = np.full(n, -1, np.int64)
+    place[rows] = np.arange(len(rows))
+    chosen = np.flatnonzero(place[row] >= 0)
+    return chosen, place[row[chosen]]

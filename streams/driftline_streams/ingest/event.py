@@ -15,9 +15,11 @@ from msgspec import Meta, Raw, Struct, field
 from driftline_schemas.records import Identifier, Name, NonNegative, PredictionError, Probability, Scalar
 
 # Integers are bounded so that they fit 64 bits; whether they are plausible times is `admit`'s question.
-_Instant = Annotated[dt.datetime, Meta(tz=True)] | Annotated[int, Meta(ge=-(2**62), le=2**62)]
+Milliseconds = Annotated[int, Meta(ge=-(2**62), le=2**62)]
+Instant = Annotated[dt.datetime, Meta(tz=True)] | Milliseconds
 
 NO_CONTEXT = Raw(b"{}")
+OPTIONAL_TEXTS = ("request_id", "user_id", "trace_id", "span_id")  # that are stored and nothing else
 
 
 class Event(Struct, kw_only=True, gc=False, forbid_unknown_fields=True):
@@ -30,7 +32,7 @@ class Event(Struct, kw_only=True, gc=False, forbid_unknown_fields=True):
     prediction_id: Identifier
     model: Name
     version: Name
-    timestamp: _Instant
+    timestamp: Instant
     latency_ms: NonNegative | None = None
     status: Literal["ok", "error"] = "ok"
     error: PredictionError | None = None

@@ -58,13 +58,16 @@ class FeatureSums:
         width_ms = np.array([version.spec.feature_window_s * 1000 for version in columns.versions], np.int64)
         cells = Cells.of(columns, width_ms)
         n_signals = len(seen.signals)
-        ids = np.concatenate([cells.of_event[seen.row] * n_signals + seen.signal, _expected(cells, seen.signals)])
+        of_numbers = cells.of_event[seen.row] * n_signals + seen.signal
+        of_texts = cells.of_event[seen.text_row] * n_signals + seen.text_signal
+        ids = np.concatenate([of_numbers, of_texts, _expected(cells, seen.signals)])
         groups, place = compact(ids, len(cells) * n_signals)
-        cell, signal, group = groups // n_signals, groups % n_signals, place[: len(seen.row)]
+        cell, signal = groups // n_signals, groups % n_signals
+        group, text_group = place[: len(of_numbers)], place[len(of_numbers) : len(of_numbers) + len(of_texts)]
         sums = Sums.of(group, seen.number, len(groups))
         is_text = seen.text.code != NO_TEXT
-        n = sums.n + np.bincount(group[is_text], minlength=len(groups))
-        explicit = np.bincount(group[np.isnan(seen.number) & ~is_text], minlength=len(groups))
+        n = sums.n + np.bincount(text_group[is_text], minlength=len(groups))
+        explicit = np.bincount(group, minlength=len(groups)) + np.bincount(text_group, minlength=len(groups)) - n
         declared = np.array([signal.declared for signal in seen.signals], np.bool_)[signal]
         events = np.bincount(cells.of_event, minlength=len(cells))[cell]
         return cls(
@@ -77,7 +80,7 @@ class FeatureSums:
             n=n,
             nulls=np.where(declared, events - n, explicit),
             sums=sums,
-            bins=_bins(seen, group, len(groups)),
+            bins=_bins(seen, group, text_group, len(groups)),
             dropped=seen.dropped,
         )
 
@@ -153,7 +156,7 @@ def _expected(cells: Cells, signals: list[Signal]) -> Ints:
     )
 
 
-def _bins(seen: Observations, group: Ints, size: int) -> Bins:
+def _bins(seen: Observations, group: Ints, text_group: Ints, size: int) -> Bins:
     """Count numbers into the bins of their reference, and texts by themselves."""
     has_edges = np.array([len(signal.edges) > 0 for signal in seen.signals], np.bool_)
     numeric = np.flatnonzero(has_edges[seen.signal] & ~np.isnan(seen.number))
@@ -171,11 +174,13 @@ def _bins(seen: Observations, group: Ints, size: int) -> Bins:
     is_text = np.flatnonzero(seen.text.code != NO_TEXT)
     given = Texts(seen.text.values, seen.text.code[is_text])
     known = {place: signal.categories for place, signal in enumerate(seen.signals) if signal.categories}
-    texts, folded = fold(seen.signal[is_text], given, MAX_CATEGORIES, OTHER_CATEGORY, known)
+    texts, folded = fold(seen.text_signal[is_text], given, MAX_CATEGORIES, OTHER_CATEGORY, known)
 
     numbers = 1 + max((len(signal.edges) for signal in seen.signals), default=0)
     labels = [*map(str, range(numbers)), *texts.values]
-    ids = np.concatenate([group[numeric] * len(labels) + index, group[is_text] * len(labels) + numbers + texts.code])
+    ids = np.concatenate(
+        [group[numeric] * len(labels) + index, text_group[is_text] * len(labels) + numbers + texts.code]
+    )
     present, count = tally(ids, size * len(labels))
     return Bins(present // len(labels), Texts(labels, present % len(labels)), count, folded)
 

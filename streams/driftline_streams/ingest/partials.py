@@ -98,13 +98,15 @@ def encode(
             out.append((record, value))
             continue
         mine = columns.of_version(record.model, record.version)
+        mine = mine[np.argsort(offset[mine], kind="stable")]
         middle, begin_ms = len(mine) // 2, reach[record.model].earliest_ms
         border = int(offset[mine[middle]])
         halves = (
             (mine[:middle], source.first, border - 1, begin_ms),
             (mine[middle:], border, source.last, record.watermark_ms),
         )
-        for half, first, last, watermark_ms in halves:
+        for events, first, last, watermark_ms in halves:
+            half = np.sort(events)
             of_half = columns.take(half)
             part, so_far = Source(source.topic, source.partition, first, last), Span(begin_ms, watermark_ms)
             out += encode(part, offset[half], WindowSums.of(of_half), FeatureSums.of(of_half), {record.model: so_far})

@@ -5,12 +5,11 @@ In the walk: the first effect of a batch; analysts and late labels find the even
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from driftline_streams.ingest.columns import Columns
-from driftline_streams.ingest.entries import Entries
+from driftline_streams.ingest.entries import Labels, Numbers, ends
+from driftline_streams.ingest.event import OPTIONAL_TEXTS
 from driftline_streams.ingest.values import NO_TEXT, Texts
 from driftline_streams.kernel.effects import Coded, Column, MapColumn, Rows
 from driftline_streams.kernel.histogram import Ints
@@ -24,7 +23,7 @@ def raw_rows(columns: Columns, source: tuple[str, int], offset: Ints, now_ms: in
         "predictions",
         n,
         {
-            **{name: _texts(values) for name, values in columns.strings.items()},
+            **{name: _texts(columns.stored.get(name), empty, n) for name, empty in _STORED.items()},
             "model": Texts.of([version.model for version in columns.versions]).column(columns.version),
             "version": Texts.of([version.name for version in columns.versions]).column(columns.version),
             "timestamp": columns.time_ms,
@@ -34,12 +33,10 @@ def raw_rows(columns: Columns, source: tuple[str, int], offset: Ints, now_ms: in
             "prediction_value": columns.value,
             "score": columns.score,
             "confidence": columns.confidence,
-            "probabilities": MapColumn(
-                columns.probabilities.ends, columns.probabilities.key.column(), columns.probabilities.value.number
-            ),
-            "nums": _numbers(columns.features),
-            "cats": _categories(columns.features),
-            "segment": _categories(columns.segment),
+            "probabilities": _numbers(columns.probabilities),
+            "nums": _numbers(columns.numbers),
+            "cats": _texts_by_name(columns.labels),
+            "segment": _texts_by_name(columns.segment),
             "topic": Coded.constant(topic, n),
             "partition": np.full(n, partition, np.uint32),
             "offset": offset.astype(np.uint64),
@@ -48,23 +45,26 @@ def raw_rows(columns: Columns, source: tuple[str, int], offset: Ints, now_ms: in
     )
 
 
-def _texts(values: Sequence[str]) -> Column:
-    """Strings, coded when they are all the same, as they are when a field is not used or has one value."""
-    return Coded.constant(values[0], len(values)) if values.count(values[0]) == len(values) else values
+# What stands in the columns that are only stored when an event has nothing for them.
+_STORED = dict.fromkeys(("prediction_id", "role", "error_type", "error_message", *OPTIONAL_TEXTS), "") | {
+    "context": "{}"
+}
 
 
-def _numbers(entries: Entries) -> MapColumn:
-    is_text = entries.value.text.code != NO_TEXT
-    # A null has no type of its own: it is a missing number unless its feature shows only texts in this batch.
-    seen = np.zeros((2, len(entries.key.values)), np.bool_)
-    seen[0, entries.key.code[is_text]] = True
-    seen[1, entries.key.code[~np.isnan(entries.value.number)]] = True
-    chosen = ~is_text & ~(seen[0] & ~seen[1])[entries.key.code]
-    keys = entries.key.column(chosen)
-    return MapColumn(entries.ends_of(chosen), keys, entries.value.number[chosen])
+def _texts(texts: Texts | list[str] | None, empty: str, n: int) -> Column:
+    if texts is None:
+        return Coded.constant(empty, n)
+    if isinstance(texts, Texts):
+        return texts.column()
+    return [text or empty for text in texts] if empty else texts
 
 
-def _categories(entries: Entries) -> MapColumn:
-    chosen = entries.value.text.code != NO_TEXT
-    keys = entries.key.column(chosen)
-    return MapColumn(entries.ends_of(chosen), keys, entries.value.text.column(chosen))
+def _numbers(entries: Numbers) -> MapColumn:
+    return MapColumn(ends(entries.row, entries.n), entries.key.column(), entries.value)
+
+
+def _texts_by_name(entries: Labels) -> MapColumn:
+    there = entries.value.code != NO_TEXT
+    if there.all():
+        return MapColumn(ends(entries.row, entries.n), entries.key.column(), entries.value.column())
+    return MapColumn(ends(entries.row[there], entries.n), entries.key.column(there), entries.value.column(there))

@@ -6,8 +6,10 @@ In the walk: between the columns of a batch and `features`, which counts what th
 from __future__ import annotations
 
 import enum
+import math
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -43,55 +45,93 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class Observations:
-    """Every monitored value of a batch: event `row[j]` has `number[j]` or `text` for `signals[signal[j]]`.
+    """Every monitored value of a batch. Event `row[j]` has `number[j]` for the signal at `signal[j]`.
 
-    A null has neither. `dropped` counts the values of features beyond `MAX_SIGNALS` or with unusable names.
+    Event `text_row[j]` likewise has `text`; a null is NaN or no text. `dropped` counts the values of features beyond
+    `MAX_SIGNALS` or with unusable names.
     """
 
     signals: list[Signal]
     row: Ints
     signal: Ints
     number: Floats
+    text_row: Ints
+    text_signal: Ints
     text: Texts
     dropped: int
 
     @classmethod
     def of(cls, columns: Columns) -> Observations:
         """All observations of a batch; those of the models' own answers stand first."""
-        features = columns.features
-        names, versions = max(1, len(features.key.values)), len(columns.versions)
-        pairs, pair_of = compact(columns.version[features.row] * names + features.key.code, versions * names)
-        seen: list[dict[str, int]] = [{} for _ in columns.versions]  # by version: name → index into `pairs`
-        for index, pair in enumerate(pairs.tolist()):
-            seen[pair // names][features.key.values[pair % names]] = index
-        counts = np.bincount(pair_of, minlength=len(pairs)).tolist()
-
+        numbers, labels = columns.numbers, columns.labels
+        number_pairs = _Pairs.of(columns, numbers.row, numbers.key)
+        label_pairs = _Pairs.of(columns, labels.row, labels.key)
         signals = [signal for place, version in enumerate(columns.versions) for signal in _own(place, version)]
-        signal_of = np.full(len(pairs), -1, np.int64)
+        places: dict[tuple[int, str], int] = {}  # of the features of versions among the signals
         dropped = 0
         for place, version in enumerate(columns.versions):
-            declared, others, left = monitored(version, {name: counts[index] for name, index in seen[place].items()})
+            declared, others, left = monitored(version, number_pairs.counts(place) + label_pairs.counts(place))
             dropped += left
             for name in declared + others:
-                if name in seen[place]:
-                    signal_of[seen[place][name]] = len(signals)
+                places[place, name] = len(signals)
                 signals.append(_feature(place, version, name, name in declared))
 
-        signal_of_entry = signal_of[pair_of]
-        kept = np.flatnonzero(signal_of_entry >= 0)
-        signal = np.concatenate(
-            [*(columns.version * len(OWN) + place for place in range(len(OWN))), signal_of_entry[kept]]
+        number_signal, label_signal = number_pairs.find(places), label_pairs.find(places)
+        kept, kept_labels = number_signal >= 0, label_signal >= 0
+        # Most often everything is monitored, and then nothing is copied.
+        of_numbers = numbers.row, number_signal, numbers.value
+        if not kept.all():
+            of_numbers = numbers.row[kept], number_signal[kept], numbers.value[kept]
+        of_labels = labels.row[kept_labels], label_signal[kept_labels], labels.value.code[kept_labels]
+
+        everyone, first = np.arange(columns.n), columns.version * len(OWN)
+        kinds = np.array([signal.kind for signal in signals], np.int64)
+        is_class = kinds[first + 2] == Kind.CATEGORICAL
+        classes, answers = np.flatnonzero(is_class), np.flatnonzero(~is_class)
+        shift = len(columns.label.values)  # the codes of features come after those of predicted classes
+        code = of_labels[2]
+        return _by_kind(
+            cls(
+                signals=signals,
+                row=np.concatenate([everyone, everyone, answers, of_numbers[0]]),
+                signal=np.concatenate([first, first + 1, first[answers] + 2, of_numbers[1]]),
+                number=np.concatenate([columns.score, columns.confidence, columns.value[answers], of_numbers[2]]),
+                text_row=np.concatenate([classes, of_labels[0]]),
+                text_signal=np.concatenate([first[classes] + 2, of_labels[1]]),
+                text=Texts(
+                    [*columns.label.values, *labels.value.values],
+                    np.concatenate([columns.label.code[classes], np.where(code == NO_TEXT, NO_TEXT, code + shift)]),
+                ),
+                dropped=dropped,
+            ),
+            kinds,
         )
-        number = np.concatenate([columns.score, columns.confidence, columns.value, features.value.number[kept]])
-        shift = len(columns.label.values)  # the codes of feature texts come after those of predicted classes
-        text = features.value.text.code[kept]
-        text = np.where(text == NO_TEXT, NO_TEXT, text + shift)
-        text = np.concatenate([np.full(2 * columns.n, NO_TEXT), columns.label.code, text])
-        texts = Texts([*columns.label.values, *features.value.text.values], text)
-        kinds = np.array([signal.kind for signal in signals], np.int64)[signal]
-        number, texts = _by_kind(number, texts, kinds)
-        row = np.concatenate([np.tile(np.arange(columns.n), len(OWN)), features.row[kept]])
-        return cls(signals, row, signal, number, texts, dropped)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pairs:
+    """The distinct (version, key) of some entries, how often each occurs, and which each entry has."""
+
+    versions: Ints
+    names: list[str]
+    count: Ints
+    of_entry: Ints
+
+    @classmethod
+    def of(cls, columns: Columns, row: Ints, key: Texts) -> _Pairs:
+        keys = max(1, len(key.values))
+        pairs, of_entry = compact(columns.version[row] * keys + key.code, len(columns.versions) * keys)
+        names = [key.values[code] for code in (pairs % keys).tolist()]
+        return cls(pairs // keys, names, np.bincount(of_entry, minlength=len(pairs)), of_entry)
+
+    def counts(self, version: int) -> Counter[str]:
+        """How often each key occurs in a version."""
+        return Counter({self.names[pair]: int(self.count[pair]) for pair in np.flatnonzero(self.versions == version)})
+
+    def find(self, places: Mapping[tuple[int, str], int]) -> Ints:
+        """The place of the (version, key) of each entry, -1 for those without one."""
+        pairs = zip(self.versions.tolist(), self.names, strict=True)
+        return np.array([places.get(pair, -1) for pair in pairs], np.int64)[self.of_entry]
 
 
 def monitored(version: Version, seen: Mapping[str, int]) -> tuple[list[str], list[str], int]:
@@ -142,17 +182,32 @@ def _signal(place: int, version: Version, name: str, kind: Kind, declared: bool)
     )
 
 
-def _by_kind(number: Floats, text: Texts, kind: Ints) -> tuple[Floats, Texts]:
-    """Values as their signals take them (`kind` has shape `(entries,)`)."""
-    code = np.where(kind == Kind.NUMERIC, NO_TEXT, text.code)
-    categorical = kind == Kind.CATEGORICAL
-    unnamed = categorical & ~np.isnan(number) & (code == NO_TEXT)
-    values = text.values
-    if unnamed.any():
-        numbers, place = np.unique(number[unnamed] + 0.0, return_inverse=True)  # + 0.0: -0 and 0 are the same class
-        code[unnamed] = len(values) + place
-        values = [*values, *map(class_name, numbers.tolist())]
-    distinct = Texts.of(values)
-    if len(distinct.values) < len(values):  # a class may be a number here and a text there
-        code = np.append(distinct.code, NO_TEXT)[code]
-    return np.where(categorical, np.nan, number), Texts(distinct.values, code)
+def _by_kind(seen: Observations, kinds: Ints) -> Observations:
+    """Values as their signals take them; `kinds` has shape `(signals,)`."""
+    text = seen.text
+    lost = kinds[seen.text_signal] == Kind.NUMERIC
+    if lost.any():
+        text = Texts(text.values, np.where(lost, NO_TEXT, text.code))
+    named = kinds[seen.signal] == Kind.CATEGORICAL
+    if not named.any():
+        return replace(seen, text=_distinct(text))
+    numbers, place = np.unique(seen.number[named] + 0.0, return_inverse=True)  # + 0.0: -0 and 0 are the same class
+    names = ["" if math.isnan(number) else class_name(number) for number in numbers.tolist()]
+    code = np.where(np.isnan(numbers), NO_TEXT, len(text.values) + np.arange(len(numbers)))[place]
+    return replace(
+        seen,
+        row=seen.row[~named],
+        signal=seen.signal[~named],
+        number=seen.number[~named],
+        text_row=np.concatenate([seen.text_row, seen.row[named]]),
+        text_signal=np.concatenate([seen.text_signal, seen.signal[named]]),
+        text=_distinct(Texts([*text.values, *names], np.concatenate([text.code, code]))),
+    )
+
+
+def _distinct(text: Texts) -> Texts:
+    """The same texts in a dictionary without repetitions: a class may be a number here and a text there."""
+    distinct = Texts.of(text.values)
+    if len(distinct.values) == len(text.values):
+        return text
+    return Texts(distinct.values, np.append(distinct.code, NO_TEXT)[text.code])

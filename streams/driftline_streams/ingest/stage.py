@@ -16,7 +16,7 @@ from driftline_streams.ingest.event import EventBatch
 from driftline_streams.ingest.features import FeatureSums
 from driftline_streams.ingest.partials import Source, encode, spans
 from driftline_streams.ingest.raw import raw_rows
-from driftline_streams.ingest.read import read
+from driftline_streams.ingest.read import Reader
 from driftline_streams.ingest.windows import WindowSums
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.effects import Effects, Message
@@ -49,13 +49,13 @@ class Ingest:
     """
 
     def __init__(self, catalog: Catalog, prefix: str) -> None:
-        self._catalog = catalog
+        self._read = Reader(catalog)
         self._prefix = prefix
 
     def __call__(self, batch: EventBatch, now_ms: int) -> IngestResult:
         """What follows from `batch`, read at `now_ms` (epoch ms)."""
         values, offsets = batch.values(), batch.offsets()
-        reading = read(values, now_ms, self._catalog)
+        reading = self._read(values, now_ms)
         rejects = refuse(
             reading.refused,
             topic=batch.topic,

@@ -19,6 +19,7 @@ from driftline_streams.kernel.effects import Coded
 from driftline_streams.kernel.histogram import Floats, Ints
 
 NO_TEXT = -1
+_BOOLEAN = {False: 0, True: 1, None: NO_TEXT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,11 @@ class Texts:
         places: dict[str | None, int] = dict(zip(values, range(len(values)), strict=True))
         places[None] = NO_TEXT
         return cls(values, np.fromiter(map(places.__getitem__, texts), np.int64, len(texts)))
+
+    @classmethod
+    def nothing(cls, n: int) -> Texts:
+        """`n` times none."""
+        return cls([], np.full(n, NO_TEXT))
 
     @classmethod
     def join(cls, parts: Sequence[Texts]) -> Texts:
@@ -88,9 +94,12 @@ class Values:
         kinds = set(map(type, scalars))
         if kinds <= {float, NoneType}:  # the two kinds that nearly every column of features is, in one call each
             numbers = np.array(scalars, np.float64)  # None becomes NaN
-            return cls(numbers, Texts([], np.full(len(numbers), NO_TEXT)))
+            return cls(numbers, Texts.nothing(len(numbers)))
         if kinds <= {str, NoneType}:
             return cls(np.full(len(scalars), np.nan), Texts.of(cast("Sequence[str | None]", scalars)))
+        if kinds <= {bool, NoneType}:
+            codes = np.fromiter(map(_BOOLEAN.__getitem__, cast("Sequence[bool | None]", scalars)), np.int64)
+            return cls(np.full(len(scalars), np.nan), Texts([class_name(False), class_name(True)], codes))
         is_number = np.fromiter((type(scalar) is float for scalar in scalars), np.bool_, len(scalars))
         number = np.full(len(scalars), np.nan)
         number[is_number] = np.fromiter(compress(scalars, is_number.tobytes()), np.float64)

@@ -1,0 +1,162 @@
+"""A layout as code: the struct that its events are decoded into, and the function that takes their values out.
+
+In the walk: made by `read` when a layout was widened, used for every event from then on. The function is generated, so
+that values are taken by name and not in a loop over names: 0.2 µs for an event of fifteen values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from msgspec import Raw, Struct
+
+from driftline_schemas.records import Identifier, NonNegative, PredictionError, Probability, Scalar
+from driftline_streams.ingest.event import NO_CONTEXT, OPTIONAL_TEXTS, Milliseconds
+from driftline_streams.ingest.layout import ABSENT, NULL_TEXT, Field, Fields, Kind, Layout
+
+ANSWER: Final = "event"  # where the event's own fields are
+
+
+class Place(NamedTuple):
+    """Where a value is: the field `name` of the event itself or of one of its objects."""
+
+    where: str
+    name: str
+
+
+# Of some events: their numbers, event after event, their codes likewise, and a list for each of the other fields.
+Taken = tuple[list[float | None], list[int], tuple[list[Any], ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How the events of one layout are read: `take` gives their values in the order of the three lists of places."""
+
+    model: str
+    type: type[Struct]
+    numbers: list[Place]
+    codes: list[tuple[Place, list[str]]]  # with the texts that the codes stand for
+    lists: list[Place]
+    take: Callable[[Sequence[Any]], Taken]
+
+
+def form_of(model: str, layout: Layout) -> Form:
+    """The form of a layout as it is now; widening the layout does not change it."""
+    return _Making().form(model, layout)
+
+
+@dataclass(slots=True)
+class _Making:
+    """The three lists while they grow, each with the expressions that take the values."""
+
+    numbers: dict[Place, str] = field(default_factory=dict)
+    codes: dict[Place, tuple[list[str], str]] = field(default_factory=dict)
+    lists: dict[Place, str] = field(default_factory=dict)
+    objects: dict[str, Any] = field(default_factory=dict)  # without any field
+
+    def form(self, model: str, layout: Layout) -> Form:
+        definition: list[tuple[Any, ...]] = [
+            ("prediction_id", Identifier),
+            ("timestamp", str | Milliseconds),
+            ("latency_ms", NonNegative | None, ABSENT),
+            ("score", Probability | None, ABSENT),
+            ("confidence", Probability | None, ABSENT),
+        ]
+        for name in ("prediction_id", "timestamp"):
+            self.lists[Place(ANSWER, name)] = f"e.{name}"
+        for name in ("latency_ms", "score", "confidence"):
+            self.numbers[Place(ANSWER, name)] = f"e.{name}"
+        definition += self._answers(layout.answers)
+        for name, of_type in _STORED.items():
+            seen = name in layout.stored  # while it is not, null is its only value
+            definition.append((name, of_type | None if seen else None, None))
+            if seen:
+                self.lists[Place(ANSWER, name)] = f"e.{name}"
+        if "context" in layout.stored:
+            definition.append(("context", Raw, NO_CONTEXT))
+            self.lists[Place(ANSWER, "context")] = "e.context"
+        definition += [
+            self._object("features", layout.features, Scalar),
+            self._object("segment", layout.segment, str | None),
+            self._object("probabilities", layout.probabilities, Probability),
+        ]
+        event = msgspec.defstruct(
+            "Event", definition, tag_field="model", tag=model, kw_only=True, gc=False, forbid_unknown_fields=True
+        )
+        codes = [(place, texts) for place, (texts, _) in self.codes.items()]
+        return Form(model, event, list(self.numbers), codes, list(self.lists), self._take())
+
+    def _answers(self, fields: Fields) -> list[tuple[Any, ...]]:
+        """The event's own fields of few values; only the prediction can be null."""
+        for name, known in fields.items():
+            self._add(Place(ANSWER, name), name, known)
+        version, status, role = (fields[name].type for name in ("version", "status", "role"))
+        prediction = fields["prediction"]
+        return [
+            ("version", version),
+            ("status", status, status("ok")),
+            ("role", role, role("champion")),
+            ("prediction", prediction.type | None, prediction.absent),
+        ]
+
+    def _object(self, name: str, fields: Fields | None, value: Any) -> tuple[Any, ...]:
+        """The definition of an object of the event."""
+        if fields is None:
+            self.lists[Place(ANSWER, name)] = f"e.{name}"
+            of_type = dict[str, value]
+            return (name, of_type | None if name == "probabilities" else of_type, msgspec.field(default_factory=dict))
+        attributes = {f"f{index}": key for index, key in enumerate(fields)}
+        for attribute, key in attributes.items():
+            self._add(Place(name, key), f"{name}.{attribute}", fields[key])
+        struct = msgspec.defstruct(
+            "Object",
+            [
+                (attribute, known.type if name == "probabilities" else known.type | None, known.absent)
+                for attribute, known in zip(attributes, fields.values(), strict=True)
+            ],
+            rename=attributes,
+            frozen=True,
+            gc=False,
+            forbid_unknown_fields=True,
+        )
+        self.objects[name] = struct()
+        return (name, struct | None if name == "probabilities" else struct, self.objects[name])
+
+    def _add(self, place: Place, path: str, known: Field) -> None:
+        """Take the value at `path` in the way of its kind."""
+        value = f"e.{path}" if place.where == ANSWER else path
+        if known.kind is Kind.NUMBER:
+            self.numbers[place] = value
+        elif known.kind is Kind.CODE:
+            self.codes[place] = (list(known.texts), f"({value} or null).code")
+        else:
+            self.lists[place] = f"e.{path}"
+
+    def _take(self) -> Callable[[Sequence[Any]], Taken]:
+        """Names of fields never get into the source: attributes are `f0`, `f1` and so on."""
+        source = _TAKE.format(
+            numbers=",".join(self.numbers.values()),
+            codes=",".join(expression for _, expression in self.codes.values()),
+            lists=",".join(f"[{value} for e in events]" for value in self.lists.values()),
+        )
+        names: dict[str, Any] = {"null": NULL_TEXT, "no_probabilities": self.objects.get("probabilities")}
+        exec(source, names)  # noqa: S102  # made of our own names alone
+        take: Callable[[Sequence[Any]], Taken] = names["take"]
+        return take
+
+
+_STORED: Final[dict[str, Any]] = dict.fromkeys(OPTIONAL_TEXTS, str) | {"error": PredictionError}
+
+_TAKE: Final = """
+def take(events):
+    numbers, codes = [], []
+    add_numbers, add_codes = numbers.extend, codes.extend
+    for e in events:
+        features, segment, probabilities = e.features, e.segment, e.probabilities or no_probabilities
+        add_numbers(({numbers},))
+        add_codes(({codes},))
+    return numbers, codes, ({lists},)
+"""
