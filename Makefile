@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: demo test freshness check lint format lock clean help
+.PHONY: demo test bench freshness check lint format lock clean help
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -19,6 +19,9 @@ test: $(VENV)/dev.stamp ## linters, types, layers and all tests; ARGS goes to py
 	$(BIN)/lint-imports
 	$(BIN)/python -m driftline_schemas.generate --check
 	$(BIN)/pytest $(ARGS)
+
+bench: $(VENV)/dev.stamp ## what an event costs, ours and others'; ARGS="--json FILE --markdown FILE", or --help
+	$(BIN)/python -m tests.bench $(ARGS)
 
 freshness: $(VENV)/dev.stamp ## how old rows and alerts are at 20,000 events a second; writes docs/freshness.md
 	@$(BIN)/python -m tests.bench.freshness $(ARGS)

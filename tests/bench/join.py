@@ -1,4 +1,4 @@
-"""Labels per second through the join, hot and cold: `python tests/bench/join.py [labels]`, on the embedded ClickHouse.
+"""Labels per second through the join, hot and cold: `python -m tests.bench.join [labels]`, on the embedded ClickHouse.
 
 Not part of the suite. Everything of a batch is counted: decoding, look-up, outcomes, their rows and messages; for
 "stored" also the inserts.
@@ -8,17 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import tempfile
 import time
 import uuid
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from driftline_streams.embedded import services
 from driftline_streams.ingest.stage import Ingest
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.effects import Rows
@@ -28,32 +24,15 @@ from driftline_streams.settings import Settings
 from driftline_streams.sinks.clickhouse import ClickHouse
 from driftline_streams.sinks.migrations import migrate
 
+from .memory import MemoryBatch
+from .services import started
+
 BATCH = 20_000
 NOW_MS = int(time.time() * 1000)
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Consecutive messages."""
-
-    topic: str
-    first: int
-    messages: list[bytes]
-    partition: int = 0
-
-    @property
-    def last(self) -> int:
-        return self.first + len(self.messages) - 1
-
-    def offsets(self) -> list[int]:
-        return list(range(self.first, self.last + 1))
-
-    def values(self) -> list[bytes | None]:
-        return list(self.messages)
-
-
-def batches(topic: str, messages: list[bytes]) -> list[Batch]:
-    return [Batch(topic, i, messages[i : i + BATCH]) for i in range(0, len(messages), BATCH)]
+def batches(topic: str, messages: list[bytes]) -> list[MemoryBatch]:
+    return [MemoryBatch(topic, messages[i : i + BATCH], i) for i in range(0, len(messages), BATCH)]
 
 
 def events(n: int) -> tuple[list[bytes], list[bytes]]:
@@ -121,12 +100,12 @@ async def measure(database: ClickHouse, n: int) -> None:
 
 def main() -> None:
     n = int(sys.argv[1]) if len(sys.argv) > 1 else 200_000
-    with tempfile.TemporaryDirectory() as directory, services.up(Path(directory), detach=False) as running:
+    with started() as running:
         address: dict[str, Any] = {
             "clickhouse_host": running.clickhouse_host,
             "clickhouse_port": running.clickhouse_port,
         }
-        database = ClickHouse(Settings(**address, data_dir=Path(directory)))
+        database = ClickHouse(Settings(**address, data_dir=running.data_dir))
         database.create_database()
         migrate(database)
         asyncio.run(measure(database, n))

@@ -26,7 +26,7 @@ from driftline_streams.sinks.clickhouse import ClickHouse
 from driftline_streams.sinks.migrations import migrate
 from driftline_streams.transport import topics
 
-from ..ingest import catalog
+from ..events import records
 from . import page, results
 from .stream import Sent, publish, shifts, specs
 from .watching import Alerts, Rows
@@ -56,10 +56,7 @@ def _prepare(settings: Settings) -> None:
     migrate(clickhouse)
     clickhouse.close()
     topics.create_all(settings)
-    known = catalog()
-    pairs = [(spec.model, version) for spec in known.specs() for version in ("v1", "v2")]
-    references = [reference for pair in pairs if (reference := known.reference(*pair))]
-    model_topic.publish(settings, [*known.specs(), *specs(), *references])
+    model_topic.publish(settings, [*records(), *specs()])
 
 
 def _measure(settings: Settings, running: Services, worker: Worker, seconds: int, rate: int) -> page.Run:

@@ -16,7 +16,7 @@ from confluent_kafka import Producer
 
 from driftline_schemas.spec import AlertRules, FeatureSpec, ModelSpec
 
-from ..ingest import events
+from ..events import events
 
 SHIFTED = 60  # models; each changes its level once
 EVERY = 10  # every tenth event is of one of them
@@ -119,7 +119,7 @@ def publish(bootstrap: str, topic: str, rate: int, seconds: float, answer: Conne
 
 def _pool(rate: int) -> tuple[list[_Parts], list[_Parts]]:
     """A few seconds of events before and after the shifts, each in the parts around its id and its timestamp."""
-    whole = events(rate * POOL_S, rate)
+    whole = events(rate * POOL_S, span_s=POOL_S)
     before = list(map(_parts, whole))
     after = list(before)
     for slot in range(0, len(whole), EVERY):

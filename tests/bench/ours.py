@@ -1,0 +1,68 @@
+"""Runs a `driftline worker` on a lap: everything on, as an operator would run it."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import Any
+
+from driftline_schemas.topics import PREDICTIONS
+from driftline_streams.sinks.clickhouse import ClickHouse
+
+from .course import Course, DidNotRun, Run
+from .events import records
+from .measure import Stopwatch
+from .services import Deployment, send
+from .verdict import disagreement
+
+# Percentiles from the sketch as the views read them; feature means from the sums of the cells.
+WINDOWS = """
+WITH 1.01 / 0.99 AS g
+SELECT w.model AS model, w.version AS version, toUnixTimestamp(w.window) * 1000 AS window, n, errors,
+    latency_sum, latency_max,
+    arrayReduce('quantilesExactWeighted(0.5, 0.95, 0.99)',
+        arrayMap(i -> 2 * pow(g, i) / (g + 1), mapKeys(sketch)), mapValues(sketch)) AS quantiles,
+    mapFromArrays(arrayMap(s -> substring(s, 9), mapKeys(sums)),
+        arrayMap((s, p) -> s / p, mapValues(sums), mapValues(present))) AS means
+FROM (
+    SELECT model, version, window, sum(n) AS n, sum(errors) AS errors, sumMap(latency) AS sketch,
+        sum(latency_sum) AS latency_sum, max(latency_max) AS latency_max
+    FROM windows WHERE dim = '' GROUP BY model, version, window
+) AS w
+LEFT JOIN (
+    SELECT model, version, window,
+        mapSort(mapFilter((signal, _) -> startsWith(signal, 'feature:'), sumMap(sums))) AS sums,
+        mapSort(mapFilter((signal, _) -> mapContains(sums, signal), sumMap(present))) AS present
+    FROM features WHERE dim = '' GROUP BY model, version, window
+) AS f USING (model, version, window)
+"""
+
+
+def run(course: Course, events: int, **settings: Any) -> Run:
+    """Run one worker in a deployment of its own; what is given replaces its settings.
+
+    Wall time ends when every event is stored; CPU time when the detectors have followed.
+
+    Raises
+    ------
+    DidNotRun
+        If the ledger does not hold at the end.
+    """
+    lap = course.lap(events)
+    deployment = Deployment(course.services, records(), **settings)
+    try:
+        send(course.services.kafka_bootstrap, deployment.topic(PREDICTIONS), lap.sample.messages())
+        with deployment.worker() as worker:
+            stopwatch = Stopwatch(worker.process.pid, course.services)
+            deployment.wait_until_stored()
+            stopwatch.stop_wall()
+            deployment.wait_until_watched()
+            cost = stopwatch.stop()
+        ledger = deployment.driftline("ledger")
+        if ledger.returncode:
+            raise DidNotRun(f"the ledger does not hold: {ledger.stderr.strip()}")
+        with closing(ClickHouse(deployment.settings)) as database:
+            stored = database.query_rows("SELECT count() AS n FROM predictions")[0]["n"]
+            windows = database.query_rows(WINDOWS)
+        return Run(events, cost, disagreement(stored, windows, lap.truth))
+    finally:
+        deployment.drop()

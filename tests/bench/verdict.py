@@ -1,0 +1,48 @@
+"""Whether the windows that somebody counted are the windows that are true."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from .events import Key, Truth
+
+SKETCH = 0.02  # relative: a sketch of 1 % and its rank, which may fall between two values
+
+
+def disagreement(read: int, windows: Iterable[Mapping[str, Any]], truth: Mapping[Key, Truth]) -> str:
+    """What is wrong, in a few words; empty when nothing is.
+
+    Windows are as `contestants.marks.Task.done` describes them. Every one must be there once, with all of its events;
+    who has no windows at all counted none and is judged by the number of events read.
+    """
+    events = sum(each.n for each in truth.values())
+    if read != events:
+        return f"read {read:,} of {events:,} events"
+    found: dict[Key, Mapping[str, Any]] = {}
+    twice = 0
+    for window in windows:
+        key = window["model"], window["version"], int(window["window"])
+        twice += key in found
+        found[key] = window
+    if not found:
+        return ""
+    wrong = [key for key, each in truth.items() if key not in found or not _agrees(found[key], each)]
+    counted = sum(int(window["n"]) for window in found.values())
+    if wrong or twice or len(found) != len(truth):
+        return f"{len(wrong)} of {len(truth)} windows, {counted - events:+,} events, {twice} windows twice"
+    return ""
+
+
+def _agrees(found: Mapping[str, Any], true: Truth) -> bool:
+    exact = found["n"] == true.n and found["errors"] == true.errors
+    sums = all(
+        math.isclose(found[name], getattr(true, name), rel_tol=1e-9)
+        for name in ("latency_sum", "latency_max")
+        if name in found
+    )
+    means = all(math.isclose(mean, true.means[name], rel_tol=1e-9) for name, mean in found.get("means", {}).items())
+    quantiles = found.get("quantiles", ())
+    sketched = all(math.isclose(a, b, rel_tol=SKETCH) for a, b in zip(quantiles, true.quantiles, strict=False))
+    return exact and sums and means and sketched
