@@ -18,6 +18,9 @@ import psutil
 from driftline_streams.embedded.services import Services
 
 
+TICK_S = 0.01  # of the clock in which the kernel counts CPU time
+
+
 @dataclass(frozen=True, slots=True)
 class Cost:
     """Seconds and bytes of one process, and the CPU seconds of those who served it meanwhile, by name."""
@@ -51,7 +54,7 @@ class Stopwatch:
         now = self._stopped or time.monotonic()
         spent = {name: after - self._before[name] for name, after in self._cpu_s().items()}
         return Cost(
-            cpu_s=spent.pop(""),
+            cpu_s=max(TICK_S, spent.pop("")),
             wall_s=now - self._started,
             startup_cpu_s=self._before[""],
             peak_bytes=_peak_bytes(self._pids[""]),

@@ -29,7 +29,7 @@ def test_a_contest_measures_right_results(embedded: Services) -> None:
     found = figures(outcomes)
     assert found["limit"]["typed"]["of_limit"] == 1
     assert found[OURS]["events"] == N
-    assert 0 < found[OURS]["events_per_cpu_s"] < found["limit"]["typed"]["events_per_cpu_s"]
+    assert 0 < found[OURS]["of_limit"] < 1
     assert found[OURS]["clickhouse_cpu_us_per_event"] > 0
     written = page(outcomes, circumstances("make bench", 1))
     assert all(each.title in written for each in field)
