@@ -17,7 +17,6 @@ import psutil
 
 from driftline_streams.embedded.services import Services
 
-
 TICK_S = 0.01  # of the clock in which the kernel counts CPU time
 
 
