@@ -18,14 +18,43 @@ from driftline_schemas.records import MAX_EVENT_BYTES, MAX_FEATURES, Label, Pred
 
 Record = TypeVar("Record", Prediction, Label)
 
+
+class Given(msgspec.Struct, omit_defaults=True, gc=False):
+    """A prediction as a caller describes it, nothing checked yet: the fields of `Prediction`.
+
+    Made from positional arguments in 0.1 µs; the keywords of `Prediction` cost 0.7.
+    """
+
+    prediction_id: Any
+    model: Any
+    version: Any
+    timestamp: Any
+    latency_ms: Any = None
+    status: Any = "ok"
+    error: Any = None
+    prediction: Any = None
+    score: Any = None
+    confidence: Any = None
+    probabilities: Any = None
+    features: Any = None
+    segment: Any = None
+    role: Any = "champion"
+    request_id: Any = None
+    user_id: Any = None
+    trace_id: Any = None
+    span_id: Any = None
+    context: Any = None
+
+
 EARLIEST_MS = 946_684_800_000  # 2000-01-01: such times are seconds taken for milliseconds
 FUTURE_MS = 86_400_000
 
 _TEXTS = ("prediction_id", "request_id", "user_id", "trace_id", "span_id", "source")
+_OBJECTS = ("features", "segment", "probabilities", "context")
 
 
-def encode_prediction(record: Prediction, now_ms: int) -> tuple[bytes, int]:
-    """The JSON of a prediction, and how many of its numbers became null because they were NaN or infinite.
+def encode_prediction(given: Given | Prediction, now_ms: int) -> tuple[bytes, Prediction, int]:
+    """The JSON of a prediction, what it says, and how many numbers became null because they were NaN or infinite.
 
     Accepted beside the types of the contract: numpy scalars and arrays of one element, `Decimal`, enums, `UUID`, dates
     (as text), pandas' `NA` and `NaT` (as null), any `Mapping`; ids and segment values of other types become text.
@@ -35,13 +64,13 @@ def encode_prediction(record: Prediction, now_ms: int) -> tuple[bytes, int]:
     EventDropped
         If the pipeline would refuse the event; a value without a form in JSON raises what its encoding raises.
     """
-    payload, checked = _encode(record, _PREDICTIONS, now_ms)
+    payload, checked = _encode(given, _PREDICTIONS, now_ms)
     if checked.prediction is None and checked.status == "ok":
         raise EventDropped(DropReason.NO_PREDICTION, "pass prediction=, finite and not None, or error=")
     if len(checked.features) > MAX_FEATURES:
         raise EventDropped(DropReason.TOO_MANY_FEATURES, f"{len(checked.features)} features, at most {MAX_FEATURES}")
     # Looking for nulls in the bytes is cheaper than looking at every value; only then they are counted.
-    return payload, _nulled(record, checked) if b":null" in payload else 0
+    return payload, checked, _nulled(given, checked) if b":null" in payload else 0
 
 
 def encode_label(record: Label, now_ms: int) -> bytes:
@@ -50,19 +79,22 @@ def encode_label(record: Label, now_ms: int) -> bytes:
     return payload
 
 
-def _encode(record: Record, decoder: msgspec.json.Decoder[Record], now_ms: int) -> tuple[bytes, Record]:
-    payload = _ENCODER.encode(record)
+def _encode(
+    given: Given | Prediction | Label, decoder: msgspec.json.Decoder[Record], now_ms: int
+) -> tuple[bytes, Record]:
+    payload = _ENCODER.encode(given)
     try:
         checked = decoder.decode(payload)
     except msgspec.DecodeError as error:
         try:
-            payload = _ENCODER.encode(_meant(record))
+            payload = _ENCODER.encode(_meant(given))
             checked = decoder.decode(payload)
         except (msgspec.DecodeError, TypeError, ValueError, AttributeError):
             raise EventDropped(DropReason.INVALID, str(error)) from None
     if len(payload) > MAX_EVENT_BYTES:
         raise EventDropped(DropReason.TOO_LARGE, f"{len(payload)} bytes of JSON, at most {MAX_EVENT_BYTES}")
-    if "\0" in checked.prediction_id or "\0" in checked.model:
+    # One look at the bytes for what is nearly never there, and only then at the names.
+    if b"\\u0000" in payload and ("\0" in checked.prediction_id or "\0" in checked.model):
         raise EventDropped(DropReason.INVALID, "prediction_id and model must not contain NUL characters")
     at = checked.timestamp
     at_ms = at if isinstance(at, int) else at.timestamp() * 1000
@@ -92,10 +124,12 @@ def _plain(value: Any) -> Any:  # noqa: PLR0911
     raise TypeError(f"{type(value).__module__}.{type(value).__qualname__} has no form in JSON")
 
 
-def _meant(record: Record) -> Record:
-    """The record with what was surely meant: ids and segment values as text, non-finite decimals as null."""
+def _meant(given: Given | Prediction | Label) -> dict[str, Any]:
+    """The fields with what was surely meant: ids and segment values as text, non-finite decimals as null."""
     changes: dict[str, Any] = {}
-    for name, value in msgspec.structs.asdict(record).items():
+    for name, value in msgspec.structs.asdict(given).items():
+        if value is None and name in _OBJECTS:
+            continue
         if name in _TEXTS:
             changes[name] = _text(value)
         elif name == "segment":
@@ -104,7 +138,7 @@ def _meant(record: Record) -> Record:
             changes[name] = {key: _number(part) for key, part in dict(value).items()}
         else:
             changes[name] = _number(value)
-    return msgspec.structs.replace(record, **changes)
+    return changes
 
 
 def _text(value: Any) -> str | None:
@@ -119,8 +153,9 @@ def _number(value: Any) -> Any:
     return float(value) if isinstance(value, Decimal) else value
 
 
-def _nulled(given: Prediction, sent: Prediction) -> int:
-    pairs = zip(dict(given.features).values(), sent.features.values(), strict=False)  # 1 and "1" are one name in JSON
+def _nulled(given: Given | Prediction, sent: Prediction) -> int:
+    features = {} if given.features is None else dict(given.features)
+    pairs = zip(features.values(), sent.features.values(), strict=False)  # 1 and "1" are one name in JSON
     nulled = sum(after is None and before is not None for before, after in pairs)
     return nulled + sum(
         getattr(sent, name) is None and getattr(given, name) is not None
@@ -129,5 +164,6 @@ def _nulled(given: Prediction, sent: Prediction) -> int:
 
 
 _ENCODER = msgspec.json.Encoder(enc_hook=_plain, decimal_format="number")
+encode_json = msgspec.json.Encoder().encode  # of a checked record
 _PREDICTIONS = msgspec.json.Decoder(Prediction)
 _LABELS = msgspec.json.Decoder(Label)

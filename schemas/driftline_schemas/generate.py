@@ -18,6 +18,7 @@ import msgspec
 
 from driftline_schemas import topics
 from driftline_schemas.examples import EXAMPLES
+from driftline_schemas.frame import CONTENT_TYPE, MAX_FRAME_BYTES, Frame
 from driftline_schemas.records import MAX_EVENT_BYTES, MAX_FEATURES, Prediction
 from driftline_schemas.topics import Topic
 
@@ -79,7 +80,8 @@ def asyncapi() -> dict[str, Any]:
             "title": "Driftline",
             "version": VERSION,
             "description": "What travels on Driftline's topics. Each message is one JSON object of at most "
-            f"{MAX_EVENT_BYTES // 1024} KiB (predictions and labels), UTF-8.",
+            f"{MAX_EVENT_BYTES // 1024} KiB (predictions and labels), UTF-8; many predictions may also be one column "
+            f"frame of at most {MAX_FRAME_BYTES // 1024} KiB, in msgpack.",
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": "application/json",
@@ -128,13 +130,17 @@ def _message(record: type[msgspec.Struct], topic: Topic) -> dict[str, Any]:
         for name, example in EXAMPLES.items()
         if isinstance(example, record)
     ]
+    framed = record is Frame
+    headers = {"type": "object", "properties": {"content-type": {"const": CONTENT_TYPE}}}
+    key = {"key": {"type": "string", "description": topic.key}}
     return {
         "name": record.__name__,
         "title": record.__name__,
         "summary": _clean(record.__doc__ or "").partition("\n")[0],
-        "contentType": "application/json",
+        "contentType": CONTENT_TYPE if framed else "application/json",
+        **({"headers": headers} if framed else {}),
         "payload": _ref("components", "schemas", record.__name__),
-        "bindings": {"kafka": {"key": {"type": "string", "description": topic.key}, "bindingVersion": "0.5.0"}},
+        "bindings": {"kafka": {**({} if framed else key), "bindingVersion": "0.5.0"}},
         **({"examples": examples} if examples else {}),
     }
 

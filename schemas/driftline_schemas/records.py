@@ -30,14 +30,14 @@ MAX_EVENT_BYTES = 256 * 1024  # a larger event is rejected as `too_large`; its f
 MAX_FEATURES = 2_000  # of one event; beyond that it is rejected as `too_many_features`
 
 
-class PredictionError(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PredictionError(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What went wrong when a model failed to answer."""
 
     type: Name = "error"
     message: str = ""
 
 
-class Prediction(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Prediction(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One answer of one model, as its server publishes it. Message key: `prediction_id`."""
 
     prediction_id: Identifier

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from driftline_schemas.frame import Frame
 from driftline_schemas.records import Action, Alert, Clock, Detection, Label, Outcome, Partial, Prediction, Rejected
 from driftline_schemas.spec import ModelSpec, Reference
 
@@ -30,7 +31,7 @@ class Topic:
         return f"{prefix}.{self.name}"
 
 
-PREDICTIONS = Topic("predictions", (Prediction,), "prediction_id", "What models answered, from model servers.")
+PREDICTIONS = Topic("predictions", (Prediction, Frame), "prediction_id", "What models answered, from model servers.")
 LABELS = Topic("labels", (Label,), "prediction_id", "What turned out to be true, from label sources.")
 MODELS = Topic("models", (ModelSpec, Reference), "model or model@version", "Specs and references.", True, 1)
 PARTIALS = Topic("partials", (Partial, Clock), "model", "Additive sums of batches, from ingest to detect.")

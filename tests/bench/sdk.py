@@ -64,7 +64,9 @@ def run(bootstrap: str) -> None:
         future.exception(timeout=30)  # they may exist from an earlier run
     measure("broker up", bootstrap, FEATURES)
     measure("broker up, numpy features", bootstrap, NUMPY)
+    measure("broker up, frames of 1,000", bootstrap, FEATURES, frame_events=1_000)
     measure("broker down", "127.0.0.1:1", FEATURES)
+    measure("broker down, frames of 1,000", "127.0.0.1:1", FEATURES, frame_events=1_000)
     measure("broker down, queue full", "127.0.0.1:1", FEATURES, max_queued=100)
 
 

@@ -22,6 +22,7 @@ from msgspec import inspect
 import driftline_schemas
 from driftline_schemas import generate, topics
 from driftline_schemas.examples import EXAMPLES
+from driftline_schemas.frame import CONTENT_TYPE, Frame
 from driftline_schemas.records import MAX_FEATURES, Label, Prediction
 
 PACKAGE = Path(driftline_schemas.__file__).parent
@@ -118,6 +119,8 @@ def values(kind: inspect.Type) -> st.SearchStrategy[Any]:  # noqa: C901, PLR0911
             if pattern:
                 return st.from_regex(pattern, fullmatch=True).filter(lambda text: len(text) <= (longest or 100))
             return st.text(min_size=shortest or 0, max_size=min(longest or 20, 20))
+        case inspect.BytesType():
+            return st.binary(max_size=16)
         case inspect.DateTimeType():
             return st.datetimes(timezones=st.sampled_from(ZONES))
         case inspect.LiteralType(values=options):
@@ -253,6 +256,10 @@ def test_every_topic_has_its_address_its_records_its_key_and_somebody_at_either_
         assert compacted == (["compact"] if topic.compacted else None)
         for record in topic.records:
             message = root["components"]["messages"][record.__name__]
+            if record is Frame:
+                assert message["contentType"] == message["headers"]["properties"]["content-type"]["const"]
+                assert (message["contentType"], "key" in message["bindings"]["kafka"]) == (CONTENT_TYPE, False)
+                continue
             assert message["contentType"] == "application/json"
             assert message["bindings"]["kafka"]["key"]["description"] == topic.key
         ends = {

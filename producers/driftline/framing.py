@@ -1,0 +1,81 @@
+"""Events that wait to travel together: by the partition of their keys, until a frame is full or has waited enough.
+
+Between `log` and Kafka when frames are asked for: `log` adds, the sender's thread cuts. Knows no Kafka and no clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from driftline.partition import partitions
+from driftline_schemas.records import Prediction
+
+CUT_BYTES = 256 * 1024  # of JSON: a frame closes when its events would have had so much by themselves
+
+
+@dataclass(slots=True)
+class Group:
+    """Events of one partition, and the size of their JSON in bytes."""
+
+    since: float  # when the first of them came to it, in seconds of a monotonic clock
+    size: int = 0
+    events: list[Prediction] = field(default_factory=list)
+
+
+class Framing:
+    """Groups of events, each of one partition.
+
+    Parameters
+    ----------
+    most
+        Events of a frame; with 1 there are none.
+    wait_s
+        How long a group may wait to become a frame of so many.
+    """
+
+    def __init__(self, most: int, wait_s: float) -> None:
+        self.most = most
+        self.wait_s = wait_s
+        self._added: list[tuple[Prediction, int]] = []
+        self._groups: dict[int, Group] = {}
+
+    @property
+    def wanted(self) -> bool:
+        """Whether events travel in frames at all."""
+        return self.most > 1
+
+    @property
+    def enough(self) -> bool:
+        """Whether there may be a frame to cut, without regard to time."""
+        return len(self._added) >= self.most
+
+    def add(self, event: Prediction, size: int) -> None:
+        """Take in an event and the size of its JSON; this is all that its caller waits for."""
+        self._added.append((event, size))
+
+    def cut(self, partition_count: int, now: float, *, everything: bool) -> Iterator[tuple[int, Group]]:
+        """The groups that are complete at `now`, with their partition; with `everything`, all of them.
+
+        Only one thread at a time may cut; others may add meanwhile.
+        """
+        added = self._added[:]
+        del self._added[: len(added)]
+        keys = [event.prediction_id.encode() for event, _ in added]
+        targets = [0] * len(keys) if partition_count == 1 else partitions(keys, partition_count)
+        for target, (event, size) in zip(targets, added, strict=True):
+            group = self._groups.get(target)
+            if group is None:
+                group = self._groups[target] = Group(now)
+            group.events.append(event)
+            group.size += size
+            if len(group.events) >= self.most or group.size >= CUT_BYTES:
+                del self._groups[target]
+                yield target, group
+        for target in [t for t, group in self._groups.items() if everything or now - group.since >= self.wait_s]:
+            yield target, self._groups.pop(target)
+
+    def clear(self) -> None:
+        """Forget all events."""
+        self._added.clear()
+        self._groups.clear()
