@@ -84,6 +84,7 @@ class Reason(enum.Enum):
     TOO_LARGE = "too_large"
     TOO_MANY_FEATURES = "too_many_features"
     NO_PREDICTION = "no_prediction"
+    LOST = "lost"  # deleted by Kafka's retention before it was read
 
 
 class Rejected(Struct, frozen=True, kw_only=True):

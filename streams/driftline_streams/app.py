@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 
@@ -28,6 +29,9 @@ from driftline_streams.errors import BrokenInvariant, DriftlineError, Unavailabl
 from driftline_streams.ingest import Ingest
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.effects import Effects, Message
+from driftline_streams.kernel.refused import lose, reasons
+from driftline_streams.ledger_gaps import Gaps
+from driftline_streams.ledger_positions import take_account
 from driftline_streams.outcomes.join import Join, JoinResult
 from driftline_streams.outcomes.lookup import Lookup
 from driftline_streams.performance.watch import Watch
@@ -54,6 +58,7 @@ MODELS_EVERY_S = 1.0
 PERFORMANCE_EVERY_S = 1.0
 PERFORMANCE_REST_S = 30.0  # between two judgements while labels keep coming
 METRICS_EVERY_S = 5.0
+RECENT_OFFSETS = 2_000_000  # of a topic, that the account of a worker covers: a query of a second at most
 LEAD_LABELS = 25_000
 LEAD_S = 20.0
 
@@ -81,6 +86,7 @@ class Pipeline:
         self.detect_state = self.app.table("detect")
         self.notify_state = self.app.table("notify")
 
+        self._gaps = Gaps(settings)
         self._partitions: dict[str, int] = {}  # by topic, as the broker has them
         self._announced = False  # whether `detect` knows the source partitions
         self._labels_at = 0.0  # when outcomes were last kept, in seconds of the monotonic clock
@@ -93,11 +99,15 @@ class Pipeline:
         self.app.on_batches(self._name(topics.LABELS), self.on_labels)
         self.app.on_batches(self._name(topics.DETECTIONS), self.on_detections, age_s=INNER_AGE_S)
 
+        self.app.on_loss(self.on_loss)
+
         self._every(CLOCK_EVERY_S, self.send_clocks)
         self._every(RETRY_EVERY_S, self.retry_labels)
         self._every(MODELS_EVERY_S, self.follow_models)
         self._every(PERFORMANCE_EVERY_S, self.watch_performance)
         self._every(METRICS_EVERY_S, self.measure)
+        if settings.ledger_every_s:
+            self._every(settings.ledger_every_s, self.take_account)
 
     # --- the walk
 
@@ -132,6 +142,7 @@ class Pipeline:
         )
         await self._carry_out(batch.name, effects)
         state.apply()
+        self.metrics.refused(batch.topic, reasons(effects))
 
     async def on_labels(self, batch: Batch) -> None:
         """Join: labels as they came, and outcomes for those that find their prediction."""
@@ -155,6 +166,14 @@ class Pipeline:
         await self.sender.send(result.to_send)  # before the state is kept: after a crash rather twice than never
         state.apply()
         self.metrics.alerted(alert.severity.value for alert in result.to_send)
+        self.metrics.refused(batch.topic, reasons(result.effects))
+
+    async def on_loss(self, topic: str, partition: int, first: int, n: int) -> None:
+        """Put on record what Kafka's retention deleted before it was read."""
+        prefix = self.settings.topic_prefix
+        effects = lose(topic=topic, partition=partition, first=first, n=n, now_ms=_now_ms(), prefix=prefix)
+        await self._carry_out(f"lost:{topic}:{partition}:{first}-{first + n - 1}", effects)
+        self.metrics.refused(topic, {Reason.LOST.value: n})
 
     async def _carry_out(self, name: str, effects: Effects) -> None:
         await self.clickhouse.insert(effects.rows, name)
@@ -264,6 +283,26 @@ class Pipeline:
             self.metrics.lost.labels(topic).set(self.app.lost(topic))
         self.metrics.counted("detect", self.detect.counts)
         self.metrics.counted("notify", self.notify.counts)
+        recent = self.join.recent
+        self.metrics.counted("join", {"hits": recent.hits, "misses": recent.misses, "evicted": recent.evicted})
+
+    async def take_account(self) -> None:
+        """Prove that what was read lately is accounted for; one worker does it, the reader of the first partition."""
+        predictions, labels = self._name(topics.PREDICTIONS), self._name(topics.LABELS)
+        if 0 not in self.app.feeds[predictions].partitions:
+            self.metrics.accounted({}, {})
+            return
+        found = await asyncio.to_thread(
+            take_account, self.settings, self.clickhouse, recent=RECENT_OFFSETS, gaps=self._gaps
+        )
+        wrong, lost = Counter[tuple[str, str]](), Counter[str]()
+        for line in found.lines:
+            wrong[line.topic, "offsets"] += line.wrong
+            lost[line.topic] += line.lost
+        wrong[predictions, "windows"], wrong[labels, "labels"] = found.windows.wrong, found.labels.wrong
+        self.metrics.accounted(wrong, lost)
+        if not found.holds:
+            log.error("the ledger does not hold", discrepancy=found.discrepancy)
 
     def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         """Do `work` again and again; an outage is logged and tried again, a bug stops the worker."""

@@ -2,13 +2,16 @@
 
 In the walk: beside it. `sinks.ledger` compares these offsets with the rows in ClickHouse.
 
-They are read with aiokafka: confluent-kafka 2.16.1 reads beyond the end of commit metadata, in which the transport
+Offsets are read with aiokafka: confluent-kafka 2.16.1 reads beyond the end of commit metadata, in which the transport
 keeps the names of batches, and then fails on what it finds there.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -17,17 +20,22 @@ from aiokafka.errors import KafkaError
 
 from driftline_schemas.topics import LABELS, PREDICTIONS
 from driftline_streams.errors import Unavailable
+from driftline_streams.ledger_gaps import Gaps
 from driftline_streams.settings import Settings
+from driftline_streams.sinks.account import JOIN_WITHIN_S, check, missing
 from driftline_streams.sinks.clickhouse import ClickHouse
-from driftline_streams.sinks.ledger import Ledger, Position, check
+from driftline_streams.sinks.ledger import Ledger, Position
 from driftline_streams.transport.credentials import credentials
 
 TIMEOUT_S = 15.0
 LOOKS = 3
+MOST_RUNS = 1_000_000  # of offsets without a row that one look at a partition asks Kafka about
+
+Key = tuple[str, int]  # topic and partition
 
 
-def positions(settings: Settings) -> dict[tuple[str, int], Position]:
-    """The positions of all partitions of predictions and labels, by full topic name and number.
+def positions(settings: Settings) -> dict[Key, Position]:
+    """The positions of all partitions of predictions and labels, by full topic name and number, without gaps.
 
     A partition of which nothing was committed has been read up to its beginning. Topics that do not exist are left out.
 
@@ -39,10 +47,25 @@ def positions(settings: Settings) -> dict[tuple[str, int], Position]:
     return asyncio.run(read_positions(settings))
 
 
-def take_account(settings: Settings, clickhouse: ClickHouse, *, join_within_s: float | None = None) -> Ledger:
+def take_account(
+    settings: Settings,
+    clickhouse: ClickHouse,
+    *,
+    join_within_s: float = JOIN_WITHIN_S,
+    recent: int | None = None,
+    gaps: Gaps | None = None,
+) -> Ledger:
     """The ledger of the pipeline of these settings, running or at rest.
 
-    A discrepancy is believed when it is still there at the third look, with offsets read anew.
+    A discrepancy is believed when it is still there at the third look, with offsets read anew. Offsets without a row
+    are looked up in Kafka: where it has no message, nothing is missing.
+
+    Parameters
+    ----------
+    recent
+        Of each topic, read only so many offsets back from the committed ones; all without it.
+    gaps
+        What earlier accounts have learned.
 
     Raises
     ------
@@ -51,15 +74,32 @@ def take_account(settings: Settings, clickhouse: ClickHouse, *, join_within_s: f
     UsageError
         If the tables are missing.
     """
-    options = {} if join_within_s is None else {"join_within_s": join_within_s}
+    gaps = Gaps(settings) if gaps is None else gaps
     for _ in range(LOOKS):
-        found = check(clickhouse, positions(settings), **options)
+        places = positions(settings)
+        if recent is not None:
+            places = _newest(places, recent)
+        places = {key: replace(place, gaps=gaps.within(key, place)) for key, place in places.items()}
+        found = check(clickhouse, places, join_within_s=join_within_s, recent=recent is not None)
         if found.holds:
             break
+        for line in found.lines:
+            key = (line.topic, line.partition)
+            if line.missing > line.deleted and key in places:
+                gaps.learn(key, missing(clickhouse, line, places[key], MOST_RUNS))
     return found
 
 
-async def read_positions(settings: Settings) -> dict[tuple[str, int], Position]:
+def _newest(places: Mapping[Key, Position], n: int) -> dict[Key, Position]:
+    """The places with no more than the last `n` committed offsets of each topic, shared by its partitions."""
+    width = Counter(topic for topic, _ in places)
+    return {
+        key: replace(place, begin=max(place.begin, place.committed - n // width[key[0]]))
+        for key, place in places.items()
+    }
+
+
+async def read_positions(settings: Settings) -> dict[Key, Position]:
     """As `positions`, for callers that run an event loop."""
     try:
         async with asyncio.timeout(TIMEOUT_S):
@@ -71,7 +111,7 @@ async def read_positions(settings: Settings) -> dict[tuple[str, int], Position]:
         ) from None
 
 
-async def _read(settings: Settings) -> dict[tuple[str, int], Position]:
+async def _read(settings: Settings) -> dict[Key, Position]:
     partitions = await _partitions(settings)
     if not partitions:
         return {}

@@ -54,10 +54,12 @@ def models_json(entries: Sequence[Entry]) -> str:
 
 def ledger_table(ledger: Ledger) -> Group:
     """Every partition's account, then the sums."""
-    table = Table("topic", "partition", "read", "stored", "rejected", "unread", "", box=None, header_style="bold")
+    table = Table(
+        "topic", "partition", "read", "stored", "rejected", "lost", "unread", "", box=None, header_style="bold"
+    )
     for line in ledger.lines:
-        numbers = (line.partition, line.read, line.stored, line.rejected, line.unread)
-        table.add_row(line.topic, *(f"{n:,}" for n in numbers), "" if line.holds else "[red]does not add up[/red]")
+        numbers = (line.partition, line.read, line.stored, line.rejected, line.lost, line.unread)
+        table.add_row(line.topic, *(f"{n:,}" for n in numbers), "" if not line.wrong else "[red]does not add up[/red]")
     labels, windows = ledger.labels, ledger.windows
     return Group(
         table,
@@ -69,8 +71,13 @@ def ledger_table(ledger: Ledger) -> Group:
 
 
 def _holds(ledger: Ledger) -> str:
-    unread = sum(line.unread for line in ledger.lines)
-    return "the ledger holds" + (f" for what has been read; {unread:,} messages are not read yet" if unread else "")
+    unread, lost, deleted = (
+        sum(getattr(line, name) for line in ledger.lines) for name in ("unread", "lost", "deleted")
+    )
+    notes = [f" for what has been read; {unread:,} messages are not read yet"] if unread else [""]
+    notes += [f"; {deleted:,} events were deleted by a TTL"] if deleted else []
+    notes += [f"; [red]{lost:,} messages were lost: Kafka deleted them before they were read[/red]"] if lost else []
+    return "the ledger holds" + "".join(notes)
 
 
 def ledger_json(ledger: Ledger) -> str:

@@ -61,6 +61,7 @@ class Settings(BaseSettings):
     notify: tuple[SecretStr, ...] = Field((), description="Apprise addresses that alerts are sent to, as a JSON list")
     metrics_host: str = "127.0.0.1"
     metrics_port: int = Field(0, ge=0, le=65535, description="Prometheus /metrics; 0 is off")
+    ledger_every_s: float = Field(60.0, ge=0, le=86_400, description="between two accounts of the ledger; 0 is never")
     log_format: Literal["console", "json"] = "console"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

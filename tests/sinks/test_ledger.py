@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from driftline_streams.settings import Settings
+from driftline_streams.sinks.account import check
 from driftline_streams.sinks.clickhouse import ClickHouse
-from driftline_streams.sinks.ledger import Ledger, Position, check
+from driftline_streams.sinks.ledger import Ledger, Position
 from driftline_streams.sinks.migrations import migrate
 
 NOW_MS = int(time.time() * 1000)
@@ -96,7 +97,7 @@ class Books:
     def delete(self, table: str, condition: str) -> None:
         self.run(f"ALTER TABLE {table} DELETE WHERE {condition} SETTINGS mutations_sync = 2")
 
-    def move(self, topic: str, partition: int, **changes: int) -> None:
+    def move(self, topic: str, partition: int, **changes: Any) -> None:
         key = (topic, partition)
         self.positions[key] = replace(self.positions[key], **changes)
 
@@ -159,7 +160,7 @@ BROKEN: list[tuple[Callable[[Books], None], str]] = [
     (lambda b: b.reject(b.predictions, 0, 58), "predictions:0: offset 58 is rejected 2 times"),
     (lambda b: b.reject(b.predictions, 1, 1003), "predictions:1: offset 1003 is stored and rejected 2 times"),
     (lambda b: b.delete("rejected", "partition = 0 AND offset = 59"), "predictions:0: 1 of 60 events are missing"),
-    (lambda b: b.move(b.predictions, 0, gaps=1), "are more than the 60 offsets"),
+    (lambda b: b.move(b.predictions, 0, gaps=((3, 3),)), "are more than the 60 offsets"),
     (lambda b: b.move(b.predictions, 0, committed=50, end=50), "predictions:0 ends at 50, but 10 events beyond"),
     (lambda b: b.insert_predictions(5, range(1)), "predictions:5 is not on the broker, but 1 of its events"),
     (lambda b: b.window(1), "the windows sum up to 98 events, stored are 97"),
@@ -185,7 +186,7 @@ def test_a_row_lost_behind_one_doubled_is_found_although_the_counts_agree(books:
 
 
 def test_gaps_are_not_missing(books: Books) -> None:
-    books.move(books.predictions, 1, committed=1042, end=1042, gaps=2)
+    books.move(books.predictions, 1, committed=1042, end=1042, gaps=((1040, 1041),))
     assert books.check().holds
 
 
@@ -229,7 +230,7 @@ def test_each_label_has_one_fate(books: Books) -> None:
     books.insert_labels(0, range(23, 26), prefix="nobody ", taken_ms=NOW_MS - 31 * 24 * HOUR_MS)
     books.insert_labels(0, range(60, 64))  # of predictions that failed
     books.insert_labels(0, range(70, 75))  # of predictions beyond the horizon
-    books.move(books.labels, 0, committed=75, end=75, gaps=75 - 35)
+    books.move(books.labels, 0, committed=75, end=75, gaps=((26, 59), (64, 69)))
     found = books.check()
     assert found.discrepancy == ""
     labels = found.labels
@@ -260,3 +261,51 @@ def test_a_corrected_label_is_joined_by_its_correction(books: Books) -> None:
     found = books.check()
     assert found.labels.joined == 20
     assert found.labels.unfounded == 1  # the correction itself is not stored as a label
+
+
+def test_what_a_ttl_deleted_is_told_of_and_what_else_is_missing_is_found(books: Books) -> None:
+    old = NOW_MS - 100 * 24 * HOUR_MS
+    books.insert_predictions(0, range(60, 70), at_ms=old)
+    books.run(
+        f"INSERT INTO windows (model, version, window, width_s, n) VALUES ('m', '1', {old // 10_000 * 10}, 10, 10)"
+    )
+    books.move(books.predictions, 0, committed=70, end=70)
+    assert books.check().holds
+    books.run("ALTER TABLE predictions MODIFY TTL toDateTime(timestamp) + INTERVAL 90 DAY SETTINGS mutations_sync = 2")
+    try:
+        books.run("ALTER TABLE predictions MATERIALIZE TTL SETTINGS mutations_sync = 2")
+        found = books.check()
+        assert (found.discrepancy, found.lines[0].deleted) == ("", 10)
+        books.delete("predictions", "partition = 0 AND offset = 30")
+        assert "1 of 70 events are missing, the first at offset 30" in books.check().discrepancy
+    finally:
+        books.run("ALTER TABLE predictions REMOVE TTL")
+
+
+def test_what_was_lost_is_told_of_and_breaks_no_sum(books: Books) -> None:
+    books.run(
+        "INSERT INTO rejected (topic, partition, offset, n, reason, rejected_at) "
+        f"VALUES ('{books.predictions}', 1, 400, 600, 'lost', {books.a_second()})"
+    )
+    found = books.check()
+    assert found.holds
+    assert [line.lost for line in found.lines] == [0, 600, 0]
+
+
+def test_a_recent_account_finds_what_is_wrong_lately_and_reads_nothing_else(books: Books) -> None:
+    long_ago = NOW_MS - 30 * 24 * HOUR_MS
+    books.insert_predictions(0, range(60, 70), at_ms=long_ago)
+    books.move(books.predictions, 0, begin=20, committed=70, end=70)
+
+    def recent() -> Ledger:
+        return check(books.store, books.positions, join_within_s=0, recent=True)
+
+    assert books.check().windows.wrong == 10
+    found = recent()
+    assert found.discrepancy == ""
+    assert [line.stored for line in found.lines] == [48, 39, 20]
+    books.delete("predictions", "partition = 0 AND offset = 19")
+    books.delete("outcomes", "prediction_id = '0-4'")
+    assert recent().labels.overdue == 1
+    books.delete("predictions", "partition = 0 AND offset = 20")
+    assert recent().lines[0].wrong == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -81,3 +82,27 @@ def test_the_account_of_an_untouched_pipeline_holds(settings: Any, kafka: Any) -
 def test_a_broker_that_is_away_is_one_sentence(settings: Any) -> None:
     with pytest.raises(Unavailable, match=r"Kafka at 127\.0\.0\.1:1 does not say its offsets"):
         positions(settings(kafka_bootstrap="127.0.0.1:1"))
+
+
+async def test_offsets_that_never_held_a_message_are_gaps_and_others_are_missing(settings: Any, kafka: Any) -> None:
+    given = settings()
+    topic = kafka.topic(1, name=f"{given.topic_prefix}.predictions")
+    producer = Producer({"bootstrap.servers": given.kafka_bootstrap, "transactional.id": topic})
+    producer.init_transactions()
+    for number in range(3):
+        producer.begin_transaction()
+        for _ in range(10):
+            producer.produce(topic, b"{}", partition=0)
+        producer.flush()
+        producer.abort_transaction() if number == 1 else producer.commit_transaction()
+    await commit(given, topic, 0, 33, "")
+    store = ClickHouse(given)
+    migrate(store)
+    store.command(
+        "INSERT INTO rejected (topic, partition, offset, reason) "
+        f"SELECT '{topic}', 0, number, 'empty' FROM numbers(33) WHERE number NOT BETWEEN 10 AND 21 AND number < 31"
+    )
+    found = await asyncio.to_thread(take_account, given, store)
+    store.close()
+    assert found.lines[0].gaps == 13  # three markers, ten that were aborted
+    assert "1 of 33 events are missing, the first at offset 31" in found.discrepancy

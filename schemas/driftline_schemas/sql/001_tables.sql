@@ -50,7 +50,8 @@ CREATE TABLE labels
     partition     UInt32,
     offset        UInt64,
     ingested_at   DateTime64(3, 'UTC'),
-    INDEX prediction_id_bloom prediction_id TYPE bloom_filter(0.01) GRANULARITY 4
+    INDEX prediction_id_bloom prediction_id TYPE bloom_filter(0.01) GRANULARITY 4,
+    INDEX offset_range offset TYPE minmax GRANULARITY 1
 )
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(timestamp)
@@ -207,6 +208,7 @@ CREATE TABLE rejected
     topic       LowCardinality(String),
     partition   UInt32,
     offset      UInt64,
+    n           UInt64 DEFAULT 1 COMMENT 'messages from this offset on: more than one only where Kafka lost them',
     reason      LowCardinality(String),
     detail      String,
     payload     String COMMENT 'its first 4 KiB',

@@ -116,6 +116,8 @@ FROM drift FINAL
 WHERE width_s = 86400;
 
 CREATE VIEW rejected_daily AS
-SELECT toDate(rejected_at) AS day, topic, reason, count() AS n, min(offset) AS first_offset, max(offset) AS last_offset
+SELECT
+    toDate(rejected_at) AS day, topic, reason, sum(rejected.n) AS n,
+    min(offset) AS first_offset, max(offset + rejected.n - 1) AS last_offset
 FROM rejected
 GROUP BY day, topic, reason;

@@ -81,7 +81,7 @@ class Notify:
     Attributes
     ----------
     counts
-        Since the start of the process: "findings", "alerts", "quiet" findings within a cooldown, "rejected" messages.
+        Since the start of the process: "findings", "alerts", "quiet" findings within a cooldown.
     """
 
     def __init__(self, catalog: Catalog, prefix: str) -> None:
@@ -111,7 +111,6 @@ class Notify:
             try:
                 found = _DECODER.decode(message)
             except msgspec.MsgspecError as error:
-                self.counts["rejected"] += 1
                 rejected.append(Reject(place, *classify(error)))
                 continue
             self.counts["findings"] += 1

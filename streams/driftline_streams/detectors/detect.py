@@ -58,7 +58,7 @@ class Detect:
     Attributes
     ----------
     counts
-        Since the start of the process: "partials", "clocks", "repeated" messages, "rejected" messages, "windows" fed,
+        Since the start of the process: "partials", "clocks", "repeated" messages, "windows" fed,
         "late_windows" that were not, because a later one was fed before, "early_windows" closed for want of room,
         "unwatched_models" and "unwatched_signals" (partials and windows beyond the bounds), "forgotten_versions".
     """
@@ -89,7 +89,6 @@ class Detect:
             try:
                 record = _DECODER.decode(message)
             except msgspec.MsgspecError as error:
-                self.counts["rejected"] += 1
                 found.rejected.append(Reject(place, *classify(error)))
                 continue
             if isinstance(record, Clock):

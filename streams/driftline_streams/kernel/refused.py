@@ -6,8 +6,10 @@ be read is a value, not an error.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import msgspec
 import numpy as np
@@ -25,6 +27,45 @@ class Reject:
     index: int
     reason: Reason
     detail: str
+
+
+def lose(*, topic: str, partition: int, first: int, n: int, now_ms: int, prefix: str) -> Effects:
+    """The row and the message that keep on record that `n` messages from offset `first` on were never read."""
+    detail = f"{n} messages, up to offset {first + n - 1}, were deleted before they were read"
+    record = Rejected(
+        topic=topic,
+        partition=partition,
+        offset=first,
+        reason=Reason.LOST,
+        detail=detail,
+        payload="",
+        rejected_ms=now_ms,
+    )
+    rows = Rows(
+        "rejected",
+        1,
+        {
+            "topic": [topic],
+            "partition": np.array([partition], np.uint32),
+            "offset": np.array([first], np.uint64),
+            "n": np.array([n], np.uint64),
+            "reason": [Reason.LOST.value],
+            "detail": [detail],
+            "rejected_at": np.array([now_ms], np.int64),
+        },
+    )
+    target = topics.REJECTED.full_name(prefix)
+    key = f"{topic}:{partition}:{first}".encode()
+    return Effects((rows,), (Message(target, msgspec.json.encode(record), key),))
+
+
+def reasons(effects: Effects) -> Counter[str]:
+    """How many messages the effects of a batch refuse, by reason."""
+    found: Counter[str] = Counter()
+    for rows in effects.rows:
+        if rows.table == "rejected":
+            found.update(cast("Sequence[str]", rows.columns["reason"]))
+    return found
 
 
 def refuse(

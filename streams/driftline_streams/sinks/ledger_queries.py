@@ -2,97 +2,144 @@
 
 from __future__ import annotations
 
-# Offsets of all rows of a topic, stored and rejected.
+# Offsets of all rows of a topic, stored and rejected; of the partitions and from the offsets that `where` names.
 _EVENTS = """
-SELECT partition, offset AS place, ingested_at AS at, 1 AS kept FROM {table} WHERE topic = {{topic:String}}
+SELECT partition, offset AS place, ingested_at AS at, 1 AS kept
+FROM {table}
+WHERE topic = {{topic:String}} AND ({where})
 UNION ALL
-SELECT partition, offset AS place, rejected_at AS at, 0 AS kept FROM rejected WHERE topic = {{topic:String}}
+SELECT partition, offset AS place, rejected_at AS at, 0 AS kept
+FROM rejected
+WHERE topic = {{topic:String}} AND reason != 'lost' AND ({where})
 """
 
 _INSIDE = "partition = {partition:UInt32} AND place >= {begin:UInt64} AND place < {until:UInt64}"
 
+LOST = (
+    "SELECT partition, sum(n) AS lost FROM rejected WHERE topic = {topic:String} AND reason = 'lost' GROUP BY partition"
+)
+
+# In a span of event time. A window that only reaches into it cannot be compared, and its model is left out: `unit_s`
+# divides the span, and so do the widths that divide it.
 WINDOWS = """
+WITH comparable AS
+(
+    SELECT DISTINCT model FROM windows WHERE dim = '' AND {unit_s:UInt32} % width_s != 0
+)
 SELECT
-    (SELECT sum(n) FROM windows WHERE dim = '') AS counted,
-    (SELECT count() FROM predictions) AS stored
+    (
+        SELECT sum(n) FROM windows
+        WHERE dim = '' AND window >= {since:DateTime('UTC')} AND window < {until:DateTime('UTC')}
+            AND model NOT IN comparable
+    ) AS counted,
+    count() AS stored,
+    countIf(topic != {topic:String} OR offset < {commits:Map(UInt32, UInt64)}[partition]) AS settled
+FROM predictions
+WHERE timestamp >= {since:DateTime('UTC')} AND timestamp < {until:DateTime('UTC')} AND model NOT IN comparable
 """
 
-# One row, named as the fields of `Labels`. A label is joined when an outcome carries it or a later one, and belongs to
-# a prediction within the times of `outcomes.truth.belongs`; of several with its id, the first in Kafka counts.
-LABELS = """
-WITH
-    counted AS
-    (
-        SELECT *
-        FROM labels
-        WHERE topic = {topic:String}
-            AND offset >= {begins:Map(UInt32, UInt64)}[partition] AND offset < {commits:Map(UInt32, UInt64)}[partition]
-    ),
-    unjoined AS
-    (
-        SELECT counted.model AS model, prediction_id, partition, offset, timestamp, ingested_at
-        FROM counted
-        LEFT JOIN
-        (
-            SELECT model, prediction_id, max(label_timestamp) AS joined FROM outcomes GROUP BY model, prediction_id
-        ) AS known ON known.model = counted.model AND known.prediction_id = counted.prediction_id
-        WHERE known.joined < counted.timestamp
-    ),
-    pairs AS
-    (
-        SELECT
-            unjoined.partition AS label_partition, unjoined.offset AS label_offset,
-            unjoined.ingested_at AS label_taken_at, served.ingested_at AS served_at, served.status AS status,
-            (served.topic, served.partition, served.offset) AS served_place,
-            if(horizons.stated_s = 0, {horizon_s:Int64}, horizons.stated_s) AS horizon_s,
-            status != '' AND served.timestamp >= unjoined.timestamp - toIntervalSecond(horizon_s)
-                AND served.timestamp <= unjoined.timestamp + toIntervalDay(1) AS belongs
-        FROM unjoined
-        LEFT JOIN
-        (
-            SELECT model, prediction_id, status, timestamp, topic, partition, offset, ingested_at
-            FROM predictions
-            WHERE (model, prediction_id) IN (SELECT model, prediction_id FROM unjoined)
-        ) AS served ON served.model = unjoined.model AND served.prediction_id = unjoined.prediction_id
-        LEFT JOIN
-        (
-            SELECT model, argMax(JSONExtractInt(record, 'label_horizon_s'), offset) AS stated_s
-            FROM models
-            WHERE kind = 'spec'
-            GROUP BY model
-        ) AS horizons ON horizons.model = unjoined.model
-    ),
-    fates AS
-    (
-        SELECT multiIf(
-            countIf(belongs) = 0 AND any(label_taken_at + toIntervalSecond(horizon_s)) < now64(3), 'orphaned',
-            countIf(belongs) = 0, 'waiting',
-            argMinIf(status, served_place, belongs) = 'error', 'unanswered',
-            greatest(any(label_taken_at), maxIf(served_at, belongs))
-                > now64(3) - toIntervalMillisecond({within_ms:Int64}), 'waiting',
-            'overdue') AS fate
-        FROM pairs
-        GROUP BY label_partition, label_offset
-    )
+# What windows remember of predictions that a TTL has deleted.
+DELETED = """
 SELECT
-    (SELECT count() FROM counted) AS stored,
-    stored - count() AS joined,
-    countIf(fate = 'unanswered') AS unanswered,
-    countIf(fate = 'waiting') AS waiting,
-    countIf(fate = 'orphaned') AS orphaned,
-    countIf(fate = 'overdue') AS overdue,
-    (
+    (SELECT sum(n) FROM windows WHERE dim = '' AND window < {since:DateTime('UTC')}) AS counted,
+    (SELECT count() FROM predictions WHERE timestamp < {since:DateTime('UTC')}) AS stored
+"""
+
+_UNFOUNDED = """(
         SELECT count()
         FROM outcomes
         LEFT ANTI JOIN labels
             ON labels.model = outcomes.model AND labels.prediction_id = outcomes.prediction_id
             AND labels.timestamp = outcomes.label_timestamp
-    ) AS unfounded
-FROM fates
+    )"""
+
+# No prediction that a counted label can belong to is older.
+_SINCE = """
+    timestamp >= (SELECT min(timestamp) FROM counted) - toIntervalSecond(greatest({horizon_s:Int64},
+        (SELECT max(JSONExtractInt(record, 'label_horizon_s')) FROM models WHERE kind = 'spec')))
 """
 
 
-def offsets(table: str) -> str:
+def labels(where: str, *, recent: bool) -> str:
+    """One row, named as the fields of `Labels`.
+
+    A label is joined when an outcome carries it or a later one, and belongs to a prediction within the times of
+    `outcomes.truth.belongs`; of several with its id, the first in Kafka counts. A `recent` account reads no further
+    back than that, and looks for no outcomes without a label.
+    """
+    since, unfounded = (_SINCE, "0") if recent else ("1", _UNFOUNDED)
+    return f"""
+    WITH
+        counted AS
+        (
+            SELECT *
+            FROM labels
+            WHERE topic = {{topic:String}} AND ({where})
+                AND offset >= {{begins:Map(UInt32, UInt64)}}[partition]
+                AND offset < {{commits:Map(UInt32, UInt64)}}[partition]
+        ),
+        unjoined AS
+        (
+            SELECT counted.model AS model, prediction_id, partition, offset, timestamp, ingested_at
+            FROM counted
+            LEFT JOIN
+            (
+                SELECT model, prediction_id, max(label_timestamp) AS joined
+                FROM outcomes
+                WHERE {since}
+                GROUP BY model, prediction_id
+            ) AS known ON known.model = counted.model AND known.prediction_id = counted.prediction_id
+            WHERE known.joined < counted.timestamp
+        ),
+        pairs AS
+        (
+            SELECT
+                unjoined.partition AS label_partition, unjoined.offset AS label_offset,
+                unjoined.ingested_at AS label_taken_at, served.ingested_at AS served_at, served.status AS status,
+                (served.topic, served.partition, served.offset) AS served_place,
+                if(horizons.stated_s = 0, {{horizon_s:Int64}}, horizons.stated_s) AS horizon_s,
+                status != '' AND served.timestamp >= unjoined.timestamp - toIntervalSecond(horizon_s)
+                    AND served.timestamp <= unjoined.timestamp + toIntervalDay(1) AS belongs
+            FROM unjoined
+            LEFT JOIN
+            (
+                SELECT model, prediction_id, status, timestamp, topic, partition, offset, ingested_at
+                FROM predictions
+                WHERE (model, prediction_id) IN (SELECT model, prediction_id FROM unjoined) AND {since}
+            ) AS served ON served.model = unjoined.model AND served.prediction_id = unjoined.prediction_id
+            LEFT JOIN
+            (
+                SELECT model, argMax(JSONExtractInt(record, 'label_horizon_s'), offset) AS stated_s
+                FROM models
+                WHERE kind = 'spec'
+                GROUP BY model
+            ) AS horizons ON horizons.model = unjoined.model
+        ),
+        fates AS
+        (
+            SELECT multiIf(
+                countIf(belongs) = 0 AND any(label_taken_at + toIntervalSecond(horizon_s)) < now64(3), 'orphaned',
+                countIf(belongs) = 0, 'waiting',
+                argMinIf(status, served_place, belongs) = 'error', 'unanswered',
+                greatest(any(label_taken_at), maxIf(served_at, belongs))
+                    > now64(3) - toIntervalMillisecond({{within_ms:Int64}}), 'waiting',
+                'overdue') AS fate
+            FROM pairs
+            GROUP BY label_partition, label_offset
+        )
+    SELECT
+        (SELECT count() FROM counted) AS stored,
+        stored - count() AS joined,
+        countIf(fate = 'unanswered') AS unanswered,
+        countIf(fate = 'waiting') AS waiting,
+        countIf(fate = 'orphaned') AS orphaned,
+        countIf(fate = 'overdue') AS overdue,
+    {unfounded} AS unfounded
+    FROM fates
+    """
+
+
+def offsets(table: str, where: str) -> str:
     """Per partition of a topic of `table`: what is stored and rejected, within the bounds and beyond."""
     return f"""
     WITH
@@ -107,16 +154,16 @@ def offsets(table: str) -> str:
         countIf(place >= until) AS ahead,
         countIf(place >= {{ends:Map(UInt32, UInt64)}}[partition]
             AND at < now64(3) - toIntervalMillisecond({{fresh_ms:Int64}})) AS beyond
-    FROM ({_EVENTS.format(table=table)}) AS events
+    FROM ({_EVENTS.format(table=table, where=where)}) AS events
     GROUP BY partition
     """
 
 
-def doubled(table: str) -> str:
+def doubled(table: str, where: str) -> str:
     """The first offset of a partition that has more than one row."""
     return f"""
     SELECT place, countIf(kept) AS stored, countIf(NOT kept) AS rejected
-    FROM ({_EVENTS.format(table=table)}) AS events
+    FROM ({_EVENTS.format(table=table, where=where)}) AS events
     WHERE {_INSIDE}
     GROUP BY place
     HAVING count() > 1
@@ -125,12 +172,35 @@ def doubled(table: str) -> str:
     """
 
 
-def missing(table: str) -> str:
-    """The first offset of a partition that has no row."""
+def missing(table: str, where: str) -> str:
+    """The runs of offsets of a partition that have no row, in order, each by its first and last offset."""
     return f"""
-    SELECT number AS place
-    FROM numbers({{begin:UInt64}}, {{until:UInt64}} - {{begin:UInt64}})
-    WHERE number NOT IN (SELECT place FROM ({_EVENTS.format(table=table)}) AS events WHERE {_INSIDE})
-    ORDER BY number
-    LIMIT 1
+    SELECT previous + 1 AS first, place - 1 AS last
+    FROM
+    (
+        SELECT
+            place,
+            lagInFrame(place, 1, toInt64({{begin:UInt64}}) - 1)
+                OVER (ORDER BY place ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS previous
+        FROM
+        (
+            SELECT DISTINCT toInt64(place) AS place
+            FROM ({_EVENTS.format(table=table, where=where)}) AS events
+            WHERE {_INSIDE}
+            UNION ALL
+            SELECT toInt64({{until:UInt64}})
+        )
+    )
+    WHERE place > previous + 1
+    ORDER BY first
+    LIMIT {{limit:UInt64}}
+    """
+
+
+def middle(where: str) -> str:
+    """How many predictions there are, and the hour of event time before which half of them happened."""
+    return f"""
+    SELECT count() AS n, toStartOfHour(toDateTime(quantile(0.5)(toUnixTimestamp(timestamp)), 'UTC')) AS hour
+    FROM predictions
+    WHERE topic = {{topic:String}} AND ({where})
     """

@@ -6,6 +6,8 @@ ClickHouse.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
@@ -35,6 +37,18 @@ class Metrics:
         self.retries = Counter("driftline_retries", "Repeated attempts during outages", ["service"], registry=registry)
         self.lag = Gauge("driftline_lag", "Messages not yet read", ["topic", "partition"], registry=registry)
         self.lost = Gauge("driftline_lost", "Messages deleted before they were read", ["topic"], registry=registry)
+        self.discrepancies = Gauge(
+            "driftline_ledger_discrepancies",
+            "What the ledger cannot account for",
+            ["topic", "check"],
+            registry=registry,
+        )
+        self.ledger_lost = Gauge(
+            "driftline_ledger_lost", "Messages on record as deleted before they were read", ["topic"], registry=registry
+        )
+        self._accounted_at: float | None = None  # in seconds of the monotonic clock
+        age = Gauge("driftline_ledger_age_seconds", "Since this worker last took the account", registry=registry)
+        age.set_function(self._ledger_age_s)
         self.stages = Gauge(
             "driftline_stage_count", "What a stage has met so far", ["stage", "what"], registry=registry
         )
@@ -43,6 +57,10 @@ class Metrics:
         """Count one batch of events; `rejected` is by reason."""
         self.read.labels(topic).inc(read)
         self.stored.labels(topic).inc(stored)
+        self.refused(topic, rejected)
+
+    def refused(self, topic: str, rejected: Mapping[str, int]) -> None:
+        """Count what was refused, by reason."""
         for reason, count in rejected.items():
             self.rejected.labels(topic, reason).inc(count)
 
@@ -70,6 +88,20 @@ class Metrics:
         """Note what a stage has met since the worker started, by its own names."""
         for what, count in counts.items():
             self.stages.labels(stage, what).set(count)
+
+    def accounted(self, discrepancies: Mapping[tuple[str, str], int], lost: Mapping[str, int]) -> None:
+        """Note what the ledger says: discrepancies by topic and check, lost messages by topic; both empty when it is
+        another worker that takes the account."""
+        self.discrepancies.clear()
+        self.ledger_lost.clear()
+        for (topic, check), count in discrepancies.items():
+            self.discrepancies.labels(topic, check).set(count)
+        for topic, count in lost.items():
+            self.ledger_lost.labels(topic).set(count)
+        self._accounted_at = time.monotonic() if discrepancies else None
+
+    def _ledger_age_s(self) -> float:
+        return math.nan if self._accounted_at is None else time.monotonic() - self._accounted_at
 
     def serve(self, host: str, port: int) -> None:
         """Answer `/metrics` on this address from a daemon thread; port 0 serves nothing.

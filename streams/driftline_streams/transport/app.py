@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -33,6 +34,8 @@ SESSION_S = 10.0
 PATIENCE_S = 10.0
 ENDS_EVERY_S = 1.0
 
+LossHandler = Callable[[str, int, int, int], Awaitable[None]]
+
 
 class BatchApp(faust.App):
     """A Faust app whose agents are given batches by `on_batches`; `build` makes one."""
@@ -47,6 +50,7 @@ class BatchApp(faust.App):
         self.watermarks = Watermarks(settings)
         self.failed = False
         self._lasting: list[Table] = []
+        self._on_loss: LossHandler | None = None
         self._resuming: asyncio.Future[Any] | None = None
 
     # --- what a worker is made of
@@ -67,6 +71,14 @@ class BatchApp(faust.App):
         feed = self.feeds[topic] = Feed(self, topic, handler, self.settings.batch_age_s if age_s is None else age_s)
         # Without acks, Faust neither tracks nor commits these messages: that is the feed's business.
         self.agent(self.topic(topic, acks=False), name=f"feed-{topic}")(feed.serve)
+
+    def on_loss(self, handler: LossHandler) -> None:
+        """Have `handler` called for messages that Kafka's retention deleted before they were read.
+
+        It gets topic, partition, the first offset and the number of offsets, again after a crash; and it comes with the
+        first batch that ends behind them: until then, only the log and `lost` tell of them.
+        """
+        self._on_loss = handler
 
     def table(self, name: str) -> Table:
         """A table whose values outlive the worker; its changelog topic must exist (`topics.create_all`)."""
@@ -93,6 +105,11 @@ class BatchApp(faust.App):
         return self.feeds[topic].lost
 
     # --- what happens to a worker
+
+    async def record_loss(self, topic: str, partition: int, first: int, n: int) -> None:
+        """Tell whoever wants to know of messages that are gone."""
+        if self._on_loss is not None:
+            await self._on_loss(topic, partition, first, n)
 
     async def fail(self, error: BaseException) -> None:
         """Stop the worker for a reason that a restart may or may not cure; nothing more is acknowledged."""

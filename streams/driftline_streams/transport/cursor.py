@@ -46,6 +46,7 @@ class Cursor:
     read_at: float
     position: int = field(init=False)  # everything before it has been read, or is a hole
     batch: Batch | None = field(init=False, default=None)  # the next batch, or the one in flight
+    lost: list[tuple[int, int]] = field(init=False, default_factory=list)  # first offset and number, not on record yet
     _buffer: list[Message] = field(init=False, default_factory=list)
     _size: int = field(init=False, default=0)
     _since: float = field(init=False, default=0.0)  # when the first message of the buffer was read

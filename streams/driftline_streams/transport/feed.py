@@ -4,7 +4,7 @@ In the walk: the loop around every stage, so that no stage can forget a step of 
 
 1. write the batch's name down (mostly done by the commit that finished the one before),
 2. let the handler act,
-3. wait until what it wrote to tables is in their changelogs,
+3. wait until what it wrote to tables is in their changelogs, and until what was lost on the way is on record,
 4. cut the next batch, and commit the end of this one together with the name of that one.
 
 A handler that raises stops the worker: the batch stays unacknowledged and comes back under the same name. (Stock
@@ -146,6 +146,7 @@ class Feed:
         lost = position - cursor.position
         if lost > 0:
             self.lost += lost
+            cursor.lost.append((cursor.position, lost))
             log.error(
                 "messages were deleted before they were read",
                 topic=self.topic,
@@ -234,6 +235,9 @@ class Feed:
         if batch.messages:  # all of them may have been deleted since the batch was named
             await self._handler(batch)
             await self._app.settle_tables(self.topic)
+        for first, n in cursor.lost:
+            await self._app.record_loss(self.topic, batch.partition, first, n)
+        cursor.lost.clear()
         cursor.finish()
         upcoming = cursor.cut(self._limits, time.monotonic())
         named = upcoming.last if upcoming else None
