@@ -1,0 +1,165 @@
+"""One run: traffic is published while the schedule does its work, then everything is compared."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from confluent_kafka import Producer
+
+from driftline_streams.settings import Settings
+from driftline_streams.transport.app import SESSION_S
+
+from . import compare, oracle, schedule, settle, traffic, undisturbed
+from .fleet import WORKER, Fleet, fleet
+from .schedule import STAYING, Fault, Plan
+from .traffic import Message, Traffic
+
+PIECES_A_SECOND = 4
+READY_S = 40.0  # until the workers have read the first piece
+SETTLE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much is published, and for how long."""
+
+    events: int
+    seconds: float
+
+
+FULL = Size(events=16_000, seconds=20.0)
+SHORT = Size(events=6_000, seconds=14.0)  # for the suite
+
+
+@dataclass(slots=True)
+class Result:
+    """What a run came to; it was right when there are no `problems`."""
+
+    seed: int
+    plan: Plan
+    directory: Path
+    events: int = 0
+    labels: int = 0
+    batches: int = 0  # of predictions, as far as they caused partials
+    repeated: int = 0  # of these, how many were carried out more than once
+    detections: int = 0
+    alerts: int = 0
+    seconds: float = 0.0
+    did: list[str] = field(default_factory=list)  # faults as they happened
+    problems: list[str] = field(default_factory=list)
+
+
+def run(
+    seed: int, directory: Path, size: Size = FULL, command: Sequence[str] = WORKER, say: Callable[[str], None] = print
+) -> Result:
+    """Run one seed with its data and logs in `directory`; `say` is told what is being done."""
+    began = time.monotonic()
+    result = Result(seed, schedule.plan(seed, size.seconds, SESSION_S), directory)
+    now_ms = time.time_ns() // 1_000_000
+    sent = traffic.make(seed, size.events, traffic.start_ms(now_ms))
+    result.events = sum(message.topic == "predictions" for message in sent.messages)
+    result.labels = len(sent.messages) - result.events
+    with ThreadPoolExecutor(2) as beside:
+        expected = beside.submit(oracle.expect, sent)
+        found = beside.submit(undisturbed.find, sent, now_ms)
+        with fleet(directory, command) as running:
+            say("starting")
+            running.prepare(sent)
+            for who in STAYING:
+                running.start(who)
+            _suffer(running, sent, result, say)
+            say("settling")
+            missing = settle.wait(running.settings, running.clickhouse, expected.result(), SETTLE_S, running.heal)
+            if missing:
+                result.problems.append(f"not settled after {SETTLE_S:.0f} s: {missing}")
+            running.rest()
+            result.problems += running.died
+            say("comparing")
+            result.batches, result.repeated = compare.batches(running.settings)
+            result.detections, result.alerts = len(found.result().detections), len(found.result().alerts)
+            result.problems += compare.published(running.settings, sent)
+            result.problems += _ledger(running.settings)
+            result.problems += compare.differences(running.clickhouse, sent, expected.result(), found.result())
+    result.seconds = time.monotonic() - began
+    return result
+
+
+def _suffer(running: Fleet, sent: Traffic, result: Result, say: Callable[[str], None]) -> None:
+    """Publish piece by piece, and let the faults happen meanwhile."""
+    producer = Producer(
+        {
+            "bootstrap.servers": running.settings.kafka_bootstrap,
+            "enable.idempotence": True,  # a broker that is killed must not make us publish twice
+            "log_level": 0,
+            "reconnect.backoff.max.ms": 500,
+        }
+    )
+    seconds, messages = result.plan.seconds, iter(sent.messages)
+    pieces = round(seconds * PIECES_A_SECOND)
+    # The first piece brings every model to every partition: one that has never been seen is not waited for.
+    upcoming = _publish(producer, messages, next(messages), 1 / pieces, running.settings)
+    producer.flush(30)
+    _wait_until_read(running)
+    began = time.monotonic()
+    with ThreadPoolExecutor(len(result.plan.faults) + 1) as at_once:
+        done = [at_once.submit(_strike, running, fault, began, result) for fault in result.plan.faults]
+        for piece in range(2, pieces + 1):
+            time.sleep(max(0.0, began + (piece - 1) / PIECES_A_SECOND - time.monotonic()))
+            running.running()
+            say(f"{time.monotonic() - began:4.0f} of {seconds:.0f} s")
+            if upcoming is not None:
+                upcoming = _publish(producer, messages, upcoming, piece / pieces, running.settings)
+        say("healing")
+    for fault in done:
+        fault.result()
+    if producer.flush(30):
+        result.problems.append("not everything could be published")
+
+
+def _publish(
+    producer: Producer, messages: Iterator[Message], upcoming: Message, until: float, settings: Settings
+) -> Message | None:
+    """Publish what lies before `until`, beginning with `upcoming`; gives the first message that does not."""
+    message: Message | None = upcoming
+    while message is not None and (message.at < until or until >= 1):
+        name = f"{settings.topic_prefix}.{message.topic}"
+        producer.produce(name, message.value, message.key, partition=message.partition)
+        producer.poll(0)
+        message = next(messages, None)
+    return message
+
+
+def _wait_until_read(running: Fleet) -> None:
+    deadline = time.monotonic() + READY_S
+    sql = "SELECT uniqExact(partition) AS n FROM predictions"
+    while running.clickhouse.query_rows(sql)[0]["n"] < traffic.PARTITIONS:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"the workers have not read all partitions within {READY_S:.0f} s")
+        time.sleep(0.1)
+
+
+def _strike(running: Fleet, fault: Fault, began: float, result: Result) -> None:
+    time.sleep(max(0.0, began + fault.at_s - time.monotonic()))
+    at_s = time.monotonic() - began
+    try:
+        running.suffer(fault)
+    except Exception as error:
+        result.problems.append(f"the fault at {fault.at_s} s could not be done ({fault}): {error!r}")
+        raise
+    finally:
+        result.did.append(f"{at_s:5.1f} to {time.monotonic() - began:5.1f} s: {fault}")
+
+
+def _ledger(settings: Settings) -> list[str]:
+    command = [sys.executable, "-m", "driftline_streams.cli", "ledger"]
+    done = subprocess.run(
+        command, env={**os.environ, **settings.environment()}, capture_output=True, text=True, check=False, timeout=60
+    )
+    return [] if done.returncode == 0 else [f"`driftline ledger` ended with {done.returncode}: {done.stderr.strip()}"]

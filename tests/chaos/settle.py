@@ -1,0 +1,69 @@
+"""When a run is over: everything that was published has been read and has had its consequences."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from driftline_schemas import topics
+from driftline_streams.errors import DriftlineError
+from driftline_streams.ledger_positions import take_account
+from driftline_streams.settings import Settings
+from driftline_streams.sinks.clickhouse import ClickHouse
+
+from .oracle import Expected
+
+READ = (topics.PREDICTIONS, topics.PARTIALS, topics.LABELS, topics.DETECTIONS)
+
+
+def wait(
+    settings: Settings, clickhouse: ClickHouse, expected: Expected, within_s: float, look: Callable[[], None]
+) -> str:
+    """Wait until nothing is left to do; empty then, else what is still missing after `within_s`.
+
+    `look` is called at each look.
+    """
+    deadline = time.monotonic() + within_s
+    while True:
+        look()
+        missing = left(settings, clickhouse, expected)
+        if not missing or time.monotonic() > deadline:
+            return missing
+        time.sleep(0.3)
+
+
+def left(settings: Settings, clickhouse: ClickHouse, expected: Expected) -> str:
+    """What is still to be done, empty when nothing is."""
+    try:
+        if unread := asyncio.run(_unread(settings)):
+            return f"unread: {unread}"
+        fates = take_account(settings, clickhouse, join_within_s=0).labels
+        if fates.joined + fates.unanswered < expected.labels["joined"] + expected.labels["unanswered"]:
+            return f"labels are not joined: {fates}"
+        if fates.orphaned < expected.labels["orphaned"]:
+            return f"orphans are still waited for: {fates}"
+        [row] = clickhouse.query_rows("SELECT count() AS n FROM alerts FINAL WHERE kind = 'performance'")
+        if row["n"] < len(expected.below_limit):
+            return f"{row['n']} of {len(expected.below_limit)} alerts of performance have been raised"
+    except DriftlineError as error:
+        return str(error)
+    return ""
+
+
+async def _unread(settings: Settings) -> str:
+    consumer = AIOKafkaConsumer(
+        group_id=settings.group, enable_auto_commit=False, bootstrap_servers=settings.kafka_bootstrap
+    )
+    await consumer.start()
+    try:
+        names = [topic.full_name(settings.topic_prefix) for topic in READ]
+        partitions = [TopicPartition(name, number) for name in names for number in range(settings.partitions)]
+        ends = await consumer.end_offsets(partitions)
+        committed = {partition: await consumer.committed(partition) or 0 for partition in partitions}
+    finally:
+        await consumer.stop()
+    lags = {f"{p.topic}:{p.partition}": ends[p] - committed[p] for p in partitions if ends[p] > committed[p]}
+    return ", ".join(f"{lag} of {name}" for name, lag in lags.items())
