@@ -344,7 +344,7 @@ def run(settings: Settings) -> int:
     Unavailable
         If Kafka does not answer at the start.
     """
-    worker.share_arenas()
+    worker.settle_memory()
     logs.configure(settings.log_format, settings.log_level)
     pipeline = Pipeline(settings)
     pipeline.prepare()

@@ -20,6 +20,7 @@ from driftline_streams.ingest.partials import Source, encode, spans
 from driftline_streams.ingest.raw import raw_rows
 from driftline_streams.ingest.read import AT_A_TIME, Reader
 from driftline_streams.ingest.windows import WindowSums
+from driftline_streams.transport.worker import settle_memory
 
 from .events import START_MS, catalog, events
 from .memory import MemoryBatch
@@ -44,6 +45,7 @@ def _decode_all(chunk: list[bytes]) -> int:
 
 def main(n: int) -> None:
     """Print the parts and the whole."""
+    settle_memory()
     values, known = events(n, span_s=n / 20_000), catalog()
     batch = MemoryBatch("driftline.predictions", values)
     print(f"{n} events of {sum(map(len, values)) / n:.0f} bytes")

@@ -12,7 +12,6 @@ import numpy as np
 import pytest_asyncio
 
 from driftline_schemas.records import Outcome
-from driftline_streams.ingest import raw
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.effects import Coded, MapColumn, Rows
 from driftline_streams.outcomes.join import Join, JoinResult
@@ -72,8 +71,7 @@ def predictions(first_offset: int, *events: dict[str, Any]) -> Rows:
         "predictions",
         n,
         {
-            # As `ingest` has it: coded when all are the same, as in a batch of one.
-            "prediction_id": raw._texts([event["prediction_id"] for event in full]),
+            "prediction_id": [event["prediction_id"] for event in full],
             "model": Coded(models, np.array([models.index(event["model"]) for event in full], np.uint8)),
             "timestamp": np.array([event["timestamp"] for event in full], np.int64),
             **{name: [event[name] for event in full] for name in ("version", "status", "prediction", "role")},

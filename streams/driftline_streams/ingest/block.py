@@ -100,7 +100,6 @@ class _Events:
         versions = self.texts("version")
         present, version = compact(versions.code, len(versions.values))
         names = [versions.values[code] for code in present.tolist()]
-        model, spec = self.form.model, catalog.spec(self.form.model)
         numbers, labels = self.entries("features")
         stored: dict[str, Texts | list[str]] = {
             "prediction_id": self.lists[Place(ANSWER, "prediction_id")],
@@ -116,7 +115,7 @@ class _Events:
         return Columns(
             n=n,
             index=self.index,
-            versions=[Version(model, name, spec, catalog.reference(model, name)) for name in names],
+            versions=[Version.of(self.form.model, name, catalog) for name in names],
             version=version,
             time_ms=self.time_ms,
             failed=self.failed(),

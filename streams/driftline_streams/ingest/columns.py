@@ -5,7 +5,7 @@ In the walk: made by `read`, some events at a time, and joined; raw rows, window
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -18,8 +18,9 @@ from driftline_schemas.spec import ModelSpec, Reference
 from driftline_streams.ingest.decode import Admitted
 from driftline_streams.ingest.entries import Labels, Numbers, entries_of
 from driftline_streams.ingest.event import NO_CONTEXT, OPTIONAL_TEXTS, Event
-from driftline_streams.ingest.values import Texts, Values
+from driftline_streams.ingest.values import NO_TEXT, Texts, Values
 from driftline_streams.kernel.catalog import Catalog, class_name
+from driftline_streams.kernel.grid import Grid
 from driftline_streams.kernel.histogram import Floats, Ints
 
 
@@ -31,6 +32,12 @@ class Version:
     name: str
     spec: ModelSpec
     reference: Reference | None
+    grids: Mapping[str, Grid]  # of the reference's numeric signals
+
+    @classmethod
+    def of(cls, model: str, name: str, catalog: Catalog) -> Version:
+        """What the catalog says of a version."""
+        return cls(model, name, catalog.spec(model), catalog.reference(model, name), catalog.grids(model, name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +76,7 @@ class Columns:
         return cls(
             n=len(events),
             index=admitted.index,
-            versions=[Version(m, v, catalog.spec(m), catalog.reference(m, v)) for m, v in places],
+            versions=[Version.of(model, name, catalog) for model, name in places],
             version=np.fromiter(map(places.__getitem__, pairs), np.int64, len(pairs)),
             time_ms=admitted.time_ms,
             failed=np.array([event.status == "error" for event in events], np.bool_),
@@ -157,11 +164,16 @@ def _stored(events: Sequence[Event]) -> dict[str, Texts | list[str]]:
 
 
 def errors(given: Sequence[PredictionError | None]) -> dict[str, Texts | list[str]]:
-    """What was stored of errors."""
-    return {
-        "error_type": Texts.of([None if error is None else error.type for error in given]),
-        "error_message": Texts.of([None if error is None else error.message for error in given]),
-    }
+    """What is stored of errors."""
+    failed = np.flatnonzero(np.fromiter((error is not None for error in given), np.bool_, len(given)))
+    found = [error for error in given if error is not None]
+    stored: dict[str, Texts | list[str]] = {}
+    for name in ("type", "message"):
+        texts = Texts.of([getattr(error, name) for error in found])
+        code = np.full(len(given), NO_TEXT)
+        code[failed] = texts.code
+        stored[f"error_{name}"] = Texts(texts.values, code)
+    return stored
 
 
 def contexts(given: Sequence[Raw]) -> list[str]:

@@ -16,6 +16,7 @@ import numpy as np
 from driftline_streams.ingest.columns import Columns, Version
 from driftline_streams.ingest.values import NO_TEXT, Texts
 from driftline_streams.kernel.catalog import class_name
+from driftline_streams.kernel.grid import Grid
 from driftline_streams.kernel.histogram import Floats, Ints, compact
 from driftline_streams.kernel.limits import BIN_SEPARATOR, MAX_NAME_CHARS, MAX_SIGNALS
 
@@ -39,7 +40,7 @@ class Signal:
     name: str
     kind: Kind
     declared: bool
-    edges: Floats  # of the reference's bins; empty without a reference or for categories
+    grid: Grid | None  # the reference's bins; none without a reference or for categories
     categories: frozenset[str]  # that the reference knows
 
 
@@ -170,14 +171,13 @@ def _feature(place: int, version: Version, name: str, declared: bool) -> Signal:
 
 def _signal(place: int, version: Version, name: str, kind: Kind, declared: bool) -> Signal:
     profile = version.reference.signals.get(name) if version.reference is not None else None
-    numeric = profile is not None and profile.type == "numeric" and kind is Kind.NUMERIC
     categorical = profile is not None and profile.type == "categorical" and kind is Kind.CATEGORICAL
     return Signal(
         version=place,
         name=name,
         kind=kind,
         declared=declared,
-        edges=np.array(profile.edges if profile is not None and numeric else (), np.float64),
+        grid=version.grids.get(name) if kind is Kind.NUMERIC else None,
         categories=frozenset(profile.categories if profile is not None and categorical else ()),
     )
 
