@@ -74,9 +74,9 @@ def bins_of(grids: Sequence[Grid], which: Ints, values: Floats) -> Ints:
     distinct = np.concatenate([grid.distinct for grid in grids])
     bins = np.concatenate([grid.bin for grid in grids])
     cell = _cell(values, least[which], cells_a_unit[which])
-    reached = which * _WIDTH + below[cell + which * _CELLS]
+    reached: Ints = np.add(which * _WIDTH, below[cell + which * _CELLS], dtype=np.int64)
     for _ in range(steps):
-        reached = reached + (values >= distinct[reached])
+        reached += values >= distinct[reached]
     return bins[reached].astype(np.int64)
 
 
