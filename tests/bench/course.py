@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from driftline_streams.embedded.services import Services
 
-from .events import Key, Sample, Truth
+from .contestants.work import WINDOW_MS, Key
+from .events import Sample, Truth
 from .measure import Cost
 from .services import PARTITIONS, create, fill
 
@@ -22,6 +23,11 @@ class Lap:
     results_topic: str  # for those who publish what they counted
     sample: Sample
     truth: Mapping[Key, Truth]
+
+    def closed(self, grace_ms: int) -> Mapping[Key, Truth]:
+        """The truth of the windows that somebody closed who closes them so long after their end."""
+        latest_ms = int(self.sample.time_ms.max())
+        return {key: each for key, each in self.truth.items() if key[2] + WINDOW_MS + grace_ms <= latest_ms}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +48,15 @@ class Course:
 
     def __init__(self, services: Services) -> None:
         self.services = services
-        self._laps: dict[int, Lap] = {}
+        self._laps: dict[str, Lap] = {}
 
-    def lap(self, events: int) -> Lap:
-        """The topic with so many events."""
-        if events not in self._laps:
-            topic, results = f"events-{events}", f"events-{events}-results"
+    def lap(self, events: int, *, keyed: bool = False) -> Lap:
+        """The topic with so many events; `keyed` by model and version instead of by id."""
+        topic = f"events-{events}-keyed" if keyed else f"events-{events}"
+        if topic not in self._laps:
+            results = f"{topic}-results"
             sample = Sample.draw(events, span_s=SPAN_S)
-            fill(self.services.kafka_bootstrap, topic, sample.messages())
+            fill(self.services.kafka_bootstrap, topic, sample.messages(keyed=keyed))
             create(self.services.kafka_bootstrap, results, PARTITIONS)
-            self._laps[events] = Lap(topic, results, sample, sample.truth())
-        return self._laps[events]
+            self._laps[topic] = Lap(topic, results, sample, sample.truth())
+        return self._laps[topic]

@@ -17,35 +17,19 @@ from driftline_schemas.spec import ModelSpec, Reference
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.reference.build import build
 
+from .contestants.work import MODELS, QUANTILES, WINDOW_MS, Key
+
 START_MS = 1_790_000_000_000  # a full hour's tenth minute; no event is later than this plus the span
-WINDOW_MS = 10_000
-MODELS = {
-    "fraud": (
-        ["amount", "age_days", "velocity_1h", "velocity_24h", "ip_risk", "distance_km", "balance"],
-        ["channel", "device", "merchant_type"],
-    ),
-    "churn": (
-        ["tenure", "monthly_charge", "tickets_90d", "usage_gb", "nps", "discount", "late_payments"],
-        ["plan", "region", "contract"],
-    ),
-    "eta": (
-        ["trip_km", "traffic", "hour_sin", "temp_c", "rain_mm", "driver_rating", "stops"],
-        ["vehicle", "zone", "surge"],
-    ),
-}
 VERSIONS = ["v1", "v2"]
 SCALE = np.array([50, 300, 3, 10, 0.2, 25, 1000])
 LEVEL = np.array([100, 700, 5, 20, 0.5, 40, 3000])
 CATEGORIES = ["alpha", "beta", "gamma", "delta", "eps", "zeta"]
 SEGMENTS = {"country": ["US", "DE", "FR", "GB", "IN", "BR"], "carrier": ["dhl", "ups", "fedex", "gls", "dpd", "own"]}
-QUANTILES = (0.5, 0.95, 0.99)
-
 _AT_A_TIME = 50_000
 _NAMES = list(MODELS)
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-Key = tuple[str, str, int]  # model, version, start of the window in epoch ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +78,15 @@ class Sample:
     def __len__(self) -> int:
         return len(self.model)
 
-    def messages(self) -> Iterator[tuple[bytes, bytes]]:
-        """Keys and values as they are sent."""
+    def messages(self, *, keyed: bool = False) -> Iterator[tuple[bytes, bytes]]:
+        """Keys and values as they are sent; the key is the id, or `keyed`, model and version."""
         for first in range(0, len(self), _AT_A_TIME):
-            yield from self._messages(slice(first, first + _AT_A_TIME), first)
+            part = slice(first, first + _AT_A_TIME)
+            messages = self._messages(part, first)
+            if keyed:
+                whose = zip(self.model[part].tolist(), self.version[part].tolist(), messages, strict=True)
+                messages = ((f"{_NAMES[m]}|{VERSIONS[v]}".encode(), value) for m, v, (_, value) in whose)
+            yield from messages
 
     def _messages(self, part: slice, first: int) -> Iterator[tuple[bytes, bytes]]:
         time_ms, score = self.time_ms[part], self.score[part]

@@ -12,7 +12,7 @@ from threading import Timer
 from typing import Any
 
 from . import environments
-from .course import Course, DidNotRun, Run
+from .course import Course, DidNotRun, Lap, Run
 from .measure import Cost, Stopwatch
 from .services import PARTITIONS
 from .verdict import disagreement
@@ -21,7 +21,9 @@ ROOT = Path(__file__).parents[2]
 PATIENCE_S = 300.0
 
 
-def run(course: Course, events: int, *, name: str, variant: str = "", environment: str = "") -> Run:
+def run(
+    course: Course, events: int, *, name: str, variant: str = "", environment: str = "", keyed: bool = False
+) -> Run:
     """Run `contestants.<name>` in a process of its own, in an environment of its own when that is named.
 
     Raises
@@ -30,7 +32,7 @@ def run(course: Course, events: int, *, name: str, variant: str = "", environmen
         If it fails, takes longer than `PATIENCE_S`, or its environment cannot be made.
     """
     python = environments.python(environment) if environment else Path(sys.executable)
-    lap = course.lap(events)
+    lap = course.lap(events, keyed=keyed)
     with tempfile.TemporaryDirectory(prefix="driftline-bench-") as directory:
         home = Path(directory)
         arguments = {
@@ -58,7 +60,15 @@ def run(course: Course, events: int, *, name: str, variant: str = "", environmen
             if cost is None:
                 raise DidNotRun(f"exit {code}: {_last_line(log.read())}")
         out: dict[str, Any] = json.loads((home / "out.json").read_text())
-    return Run(events, cost, disagreement(out["read"], out["windows"], lap.truth))
+    return Run(events, cost, _wrong(out, lap, events))
+
+
+def _wrong(out: dict[str, Any], lap: Lap, events: int) -> str:
+    if out["read"] != events:
+        return f"read {out['read']:,} of {events:,} events"
+    if out["windows"] is None:
+        return ""
+    return disagreement(out["windows"], lap.truth if out["grace_ms"] is None else lap.closed(out["grace_ms"]))
 
 
 def _watch(process: subprocess.Popen[str], course: Course) -> Cost | None:

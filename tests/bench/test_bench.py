@@ -10,8 +10,9 @@ from driftline_streams.embedded.services import Services
 
 from . import programs
 from .contest import contest
+from .contestants.work import Key
 from .course import Course
-from .events import Key, Sample, Truth
+from .events import Sample, Truth
 from .field import FIELD, OURS
 from .measure import Spread
 from .report import circumstances, figures, page
@@ -52,15 +53,15 @@ def _counted(truth: dict[Key, Truth]) -> list[dict[str, Any]]:
 def test_the_truth_is_recognised_and_every_deviation_from_it_is_named() -> None:
     truth = Sample.draw(2_000, span_s=20).truth()
     counted = _counted(truth)
-    assert disagreement(2_000, counted, truth) == ""
-    assert disagreement(1_999, counted, truth) == "read 1,999 of 2,000 events"
-    assert disagreement(2_000, counted[1:], truth).startswith("1 of ")
-    assert "1 windows twice" in disagreement(2_000, [*counted, counted[0]], truth)
-    first = {**counted[0], "n": counted[0]["n"] - 3}
-    assert "-3 events" in disagreement(2_000, [first, *counted[1:]], truth)
+    assert disagreement(counted, truth) == ""
+    assert disagreement(counted[1:], truth).startswith("1 of ")
+    assert disagreement([], truth).startswith(f"{len(truth)} of {len(truth)} windows, -2,000 events")
+    assert disagreement([*counted, counted[0]], truth).endswith("1 windows published again")
+    fewer = {**counted[0], "n": counted[0]["n"] - 3}
+    assert disagreement([fewer, *counted[1:]], truth) == f"1 of {len(truth)} windows, -3 events"
     means = {name: mean * 1.0001 for name, mean in counted[0]["means"].items()}
-    assert disagreement(2_000, [{**counted[0], "means": means}, *counted[1:]], truth).startswith("1 of ")
-    assert disagreement(2_000, [{**counted[0], "quantiles": [0.0, 0.0, 0.0]}, *counted[1:]], truth).startswith("1 of ")
+    assert disagreement([{**counted[0], "means": means}, *counted[1:]], truth) == f"1 of {len(truth)} windows"
+    assert disagreement([{**counted[0], "quantiles": [0.0, 0.0, 0.0]}, *counted[1:]], truth).startswith("1 of ")
 
 
 def test_what_is_sent_is_what_is_counted_as_true() -> None:

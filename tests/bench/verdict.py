@@ -6,33 +6,31 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .events import Key, Truth
+from .contestants.work import Key
+from .events import Truth
 
 SKETCH = 0.02  # relative: a sketch of 1 % and its rank, which may fall between two values
 
 
-def disagreement(read: int, windows: Iterable[Mapping[str, Any]], truth: Mapping[Key, Truth]) -> str:
+def disagreement(windows: Iterable[Mapping[str, Any]], truth: Mapping[Key, Truth]) -> str:
     """What is wrong, in a few words; empty when nothing is.
 
-    Windows are as `contestants.marks.Task.done` describes them. Every one must be there once, with all of its events;
-    who has no windows at all counted none and is judged by the number of events read.
+    Windows are as `contestants.marks.Task.done` describes them. Every one must be there once, with all of its events.
     """
-    events = sum(each.n for each in truth.values())
-    if read != events:
-        return f"read {read:,} of {events:,} events"
     found: dict[Key, Mapping[str, Any]] = {}
     twice = 0
     for window in windows:
         key = window["model"], window["version"], int(window["window"])
         twice += key in found
         found[key] = window
-    if not found:
+    wrong = sum(key not in found or not _agrees(found[key], each) for key, each in truth.items())
+    if not (wrong or twice or len(found) != len(truth)):
         return ""
-    wrong = [key for key, each in truth.items() if key not in found or not _agrees(found[key], each)]
-    counted = sum(int(window["n"]) for window in found.values())
-    if wrong or twice or len(found) != len(truth):
-        return f"{len(wrong)} of {len(truth)} windows, {counted - events:+,} events, {twice} windows twice"
-    return ""
+    events = sum(int(window["n"]) for window in found.values()) - sum(each.n for each in truth.values())
+    said = [f"{wrong} of {len(truth)} windows"]
+    said += [f"{events:+,} events"] if events else []
+    said += [f"{twice} windows published again"] if twice else []
+    return ", ".join(said)
 
 
 def _agrees(found: Mapping[str, Any], true: Truth) -> bool:

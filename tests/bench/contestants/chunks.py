@@ -13,14 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .marks import WINDOW_MS
-from .types import MODELS, TYPES
+from .types import TYPES
+from .work import GAMMA, MODELS, QUANTILES, WINDOW_MS, Key
 
-QUANTILES = (0.5, 0.95, 0.99)
-GAMMA = 1.01 / 0.99
 LOWEST, BUCKETS = -256, 1024  # from 6 µs to 4,000 s
-
-Key = tuple[str, str, int]  # model, version, start of the window in epoch ms
 
 
 class Window:
@@ -32,6 +28,14 @@ class Window:
         self.latency: npt.NDArray[np.int64] = np.zeros(BUCKETS, np.int64)
         self.sums = np.zeros(features)
         self.present = np.zeros(features)
+
+    def merge(self, other: Window) -> None:
+        """Add the sums of a part of the same window."""
+        self.n += other.n
+        self.errors += other.errors
+        self.latency += other.latency
+        self.sums += other.sums
+        self.present += other.present
 
     def result(self, key: Key) -> dict[str, Any]:
         """The numbers that a person would look at."""
@@ -62,20 +66,21 @@ class Windows:
         self._kind: Any = attrgetter("model") if generic else type
         self._model = {model: model for model in MODELS} if generic else {type_: m for m, type_ in TYPES.items()}
 
-    def add(self, events: Iterable[Any]) -> int:
-        """Add a chunk of at least one event; the time of the latest in epoch ms."""
+    def add(self, events: Iterable[Any]) -> None:
+        """Add a chunk of events."""
         parts: dict[Any, list[Any]] = defaultdict(list)
         kind = self._kind
         for event in events:
             parts[kind(event)].append(event)
-        return max(self._add(self._model[found], part) for found, part in parts.items())
+        for found, part in parts.items():
+            self._add(self._model[found], part)
 
     def close(self, before_ms: int) -> list[dict[str, Any]]:
         """The results of the windows that end at `before_ms` or earlier; they are forgotten."""
         over = [key for key in self.open if key[2] + WINDOW_MS <= before_ms]
         return [self.open.pop(key).result(key) for key in over]
 
-    def _add(self, model: str, events: list[Any]) -> int:
+    def _add(self, model: str, events: list[Any]) -> None:
         time_ms = np.array([event.timestamp[:-1] for event in events], "datetime64[ms]").astype(np.int64)
         latency = np.array([event.latency_ms for event in events])
         failed = np.array([event.status == "error" for event in events])
@@ -97,4 +102,3 @@ class Windows:
             window.latency += np.bincount(bucket[mine], minlength=BUCKETS)
             window.sums += numbers[mine].sum(axis=0)
             window.present += (~missing[mine]).sum(axis=0)
-        return int(time_ms.max())

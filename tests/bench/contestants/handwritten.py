@@ -1,14 +1,13 @@
 """The loop that a strong engineer writes in an afternoon: confluent-kafka, msgspec, numpy, no framework.
 
-Chunks of a partition are added to windows with numpy; a window closes when the slowest partition has passed its end by
-the grace, and is published; then offsets are committed. What is open at a crash is lost.
+Chunks are added to windows with numpy; a window closes when the slowest partition has passed its end by the grace, and
+is published; then offsets are committed. What is open at a crash is lost.
 """
 
 from __future__ import annotations
 
 import gc
 import json
-from collections import defaultdict
 from typing import Any
 
 import msgspec
@@ -17,6 +16,7 @@ from confluent_kafka import Producer
 from .chunks import Windows
 from .kafka import assigned
 from .marks import Task
+from .running import time_ms
 from .types import event_type
 
 GRACE_MS = 5_000  # what is later is lost
@@ -47,13 +47,12 @@ def main() -> None:
         results.extend(closed)
 
     while read < task.events:
-        by_partition: dict[int, list[Any]] = defaultdict(list)
         messages = consumer.consume(10_000, 1.0)
-        for message in messages:
-            by_partition[message.partition() or 0].append(message)
-        for partition, part in by_partition.items():
-            time_ms = windows.add([decode(message.value() or b"") for message in part])
-            latest_ms[partition] = max(latest_ms[partition], time_ms)
+        events = [decode(message.value() or b"") for message in messages]
+        if events:
+            windows.add(events)
+        for partition, event in {m.partition(): event for m, event in zip(messages, events, strict=True)}.items():
+            latest_ms[partition or 0] = max(latest_ms[partition or 0], time_ms(event.timestamp))
         read += len(messages)
         publish(min(latest_ms.values()) - GRACE_MS)
     publish(END_MS)

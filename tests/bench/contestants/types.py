@@ -9,20 +9,8 @@ from typing import Any, Literal
 
 from msgspec import Struct, defstruct
 
-MODELS = {
-    "fraud": (
-        ["amount", "age_days", "velocity_1h", "velocity_24h", "ip_risk", "distance_km", "balance"],
-        ["channel", "device", "merchant_type"],
-    ),
-    "churn": (
-        ["tenure", "monthly_charge", "tickets_90d", "usage_gb", "nps", "discount", "late_payments"],
-        ["plan", "region", "contract"],
-    ),
-    "eta": (
-        ["trip_km", "traffic", "hour_sin", "temp_c", "rain_mm", "driver_rating", "stops"],
-        ["vehicle", "zone", "surge"],
-    ),
-}
+from .work import MODELS
+
 Category = Literal["alpha", "beta", "gamma", "delta", "eps", "zeta"]
 
 
