@@ -141,6 +141,7 @@ class Pipeline:
             offsets=batch.offsets(),
         )
         await self._carry_out(batch.name, effects)
+        await self.app.confirm(batch)
         state.apply()
         self.metrics.refused(batch.topic, reasons(effects))
 
@@ -164,6 +165,7 @@ class Pipeline:
         )
         await self._carry_out(batch.name, result.effects)
         await self.sender.send(result.to_send)  # before the state is kept: after a crash rather twice than never
+        await self.app.confirm(batch)
         state.apply()
         self.metrics.alerted(alert.severity.value for alert in result.to_send)
         self.metrics.refused(batch.topic, reasons(result.effects))

@@ -1,7 +1,8 @@
 """A worker that writes down what it was given, for tests that kill it: `python recording_worker.py CONFIG_JSON`.
 
 Each process appends one JSON line a batch to a file of its own: the name and the ids. `summed` also keeps, in a table,
-the sum of the ids of each partition with the offset that it reflects.
+the sum of the ids of each partition with the offset that it reflects. The id -1 is a bug; the first worker that meets
+the id -2 freezes before it writes its table.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import json
 import os
 import random
+import signal
 import sys
 from pathlib import Path
 
@@ -31,6 +33,7 @@ def main() -> int:
     out = os.open(Path(config["out"]) / f"{config['settings']['worker_id']}-{os.getpid()}", os.O_WRONLY | os.O_CREAT)
     chance = random.Random(os.getpid())  # noqa: S311 - moments to be killed at, nothing secret
     sums = app.table("sums")
+    frozen = Path(config["out"]).with_name("frozen")
 
     async def record(batch: Batch) -> None:
         await asyncio.sleep(chance.uniform(0, config["pause_s"]))
@@ -44,6 +47,14 @@ def main() -> int:
         total, seen = json.loads(sums.get(key) or b"[0, -1]")
         fresh = [int(v or 0) for v, offset in zip(batch.values(), batch.offsets(), strict=True) if offset > seen]
         await record(batch)
+        if b"-2" in batch.values() and not frozen.exists():
+            coordinator = app.member_thread.member._coordinator
+            joined = coordinator.generation
+            frozen.touch()
+            os.kill(os.getpid(), signal.SIGSTOP)
+            while coordinator.generation == joined:  # noqa: ASYNC110 - until it has heard that it was expelled
+                await asyncio.sleep(0.01)
+        await app.confirm(batch)
         if fresh:
             sums[key] = json.dumps([total + sum(fresh), batch.last]).encode()
 

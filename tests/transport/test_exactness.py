@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import random
 import signal
 from collections import Counter
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
 
 from driftline_streams.transport.topics import changelog
 
+from .changelogs import changes
+
 PARTITIONS = 4
-
-
-def last_values(bootstrap: str, topic: str) -> dict[str, Any]:
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "look", "enable.partition.eof": True})
-    consumer.assign([TopicPartition(topic, p, 0) for p in range(PARTITIONS)])
-    found: dict[str, Any] = {}
-    ends = 0
-    while ends < PARTITIONS:
-        for message in consumer.consume(1000, 1.0):
-            if message.error():
-                ends += 1
-            else:
-                found[json.loads(message.key() or b"")] = json.loads(message.value() or b"")
-    consumer.close()
-    return found
 
 
 @pytest.mark.timeout(120)
@@ -66,7 +51,8 @@ def test_kills_joins_and_leaves_give_every_message_its_effect_once(make_fleet: A
         seen = Counter(i for name, ids in by_name.items() if name.startswith(topic + ":") for i in ids)
         assert len(seen) == n
         assert set(seen.values()) == {1}
-    sums = last_values(fleet.settings.kafka_bootstrap, changelog(fleet.settings, "sums"))
+    written = changes(fleet.settings.kafka_bootstrap, changelog(fleet.settings, "sums"), PARTITIONS)
+    sums = {change.key: change.value for change in written}
     assert {key: value[0] for key, value in sums.items()} == {
         str(p): sum(range(p, n, PARTITIONS)) for p in range(PARTITIONS)
     }

@@ -19,6 +19,7 @@ from yarl import URL
 
 from driftline_streams.errors import Unavailable, UsageError
 from driftline_streams.settings import Settings
+from driftline_streams.transport.batch import Batch
 from driftline_streams.transport.credentials import credentials
 from driftline_streams.transport.feed import Ends, Feed, Handler
 from driftline_streams.transport.membership import MemberConsumer, MemberThread, Transport
@@ -104,6 +105,18 @@ class BatchApp(faust.App):
         """Offsets that retention deleted before this worker read them, since it started."""
         return self.feeds[topic].lost
 
+    async def confirm(self, batch: Batch) -> None:
+        """To be called by a handler before it changes a table: the partition must still be its own.
+
+        A worker that was frozen longer than a session would write what a newer owner has long overwritten.
+
+        Raises
+        ------
+        PartitionLost
+            If the partition went to another worker, which does the batch under the same name; let it through.
+        """
+        await self.feeds[batch.topic].confirm(batch)
+
     # --- what happens to a worker
 
     async def record_loss(self, topic: str, partition: int, first: int, n: int) -> None:
@@ -157,10 +170,12 @@ class BatchApp(faust.App):
         self.add_future(self._learn_ends())
 
     async def _resume(self) -> None:
+        generation = self.member_thread.member._coordinator.generation
         mine = [(tp.topic, tp.partition) for tp in self.member_thread.assignment() if tp.topic in self.feeds]
         starts = await recover(self.member_thread, self.watermarks, mine)
         for topic, feed in self.feeds.items():
-            await feed.assign({partition: start for (name, partition), start in starts.items() if name == topic})
+            own = {partition: start for (name, partition), start in starts.items() if name == topic}
+            await feed.assign(own, generation)
         log.info("reading", partitions=len(starts))
 
     async def _learn_ends(self) -> None:

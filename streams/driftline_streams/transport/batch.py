@@ -31,6 +31,11 @@ class Batch:
         """`topic:partition:first-last`, the same after every crash."""
         return f"{self.topic}:{self.partition}:{self.first}-{self.last}"
 
+    @property
+    def place(self) -> tuple[str, int]:
+        """Topic and partition."""
+        return self.topic, self.partition
+
     def __len__(self) -> int:
         """Number of messages, at least 1."""
         return len(self.messages)

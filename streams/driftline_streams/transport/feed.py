@@ -70,6 +70,7 @@ class Feed:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"read-{topic}")
         self._cursors: dict[int, Cursor] = {}
         self._turns: list[int] = []  # partitions, the one that has waited longest first
+        self._generation = -1  # of the group, in which the partitions were assigned
         self._epoch = 0  # grows with every assignment and release; what was read in an earlier one is void
         self._queue: asyncio.Queue[EventT[Batch]] | None = None  # the agent's
         self._offered: Batch | None = None  # handed to the agent and not finished
@@ -80,8 +81,9 @@ class Feed:
 
     # --- membership: what the app tells
 
-    async def assign(self, starts: Mapping[int, Start]) -> None:
-        """Begin to read these partitions."""
+    async def assign(self, starts: Mapping[int, Start], generation: int) -> None:
+        """Begin to read these partitions, assigned in this generation of the group."""
+        self._generation = generation
         now = time.monotonic()
         self._cursors = {}
         for partition, start in sorted(starts.items()):
@@ -227,10 +229,21 @@ class Feed:
         self._progress.set()
         self._offer()
 
+    async def confirm(self, batch: Batch) -> None:
+        """Return when the broker agrees that the partition of the batch in flight is still this worker's.
+
+        Raises
+        ------
+        PartitionLost
+            If it is not.
+        """
+        member = self._app.member_thread
+        await commit(member, self._generation, batch.place, batch.first, batch.last)
+
     async def _act(self, batch: Batch) -> None:
         cursor, member = self._cursors[batch.partition], self._app.member_thread
         if cursor.named is None:
-            await commit(member, batch.topic, batch.partition, batch.first, batch.last)
+            await commit(member, self._generation, batch.place, batch.first, batch.last)
             cursor.named = batch.last
         if batch.messages:  # all of them may have been deleted since the batch was named
             await self._handler(batch)
@@ -241,7 +254,7 @@ class Feed:
         cursor.finish()
         upcoming = cursor.cut(self._limits, time.monotonic())
         named = upcoming.last if upcoming else None
-        await commit(member, batch.topic, batch.partition, cursor.first, named)
+        await commit(member, self._generation, batch.place, cursor.first, named)
         cursor.named = named
 
     # --- knowledge

@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import stamina
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from aiokafka.errors import IllegalGenerationError, KafkaError, RebalanceInProgressError, UnknownMemberIdError
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from driftline_streams.errors import BrokenInvariant, DriftlineError, Unavailable
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from driftline_streams.transport.membership import MemberThread
 
 T = TypeVar("T")
+RETRY_S = 0.1  # between two attempts to commit
 
 
 class PartitionLost(DriftlineError):
@@ -38,21 +39,43 @@ class Start:
     position: int  # after `first` if what lies between was deleted
 
 
-async def commit(thread: MemberThread, topic: str, partition: int, first: int, named: int | None) -> None:
+async def commit(thread: MemberThread, generation: int, partition: Partition, first: int, named: int | None) -> None:
     """Everything before `first` is done, and the next batch will be `first` to `named`, if that is known.
 
-    Waits for as long as the broker is away.
+    Waits for as long as the broker is away. `generation` is that of the assignment of the partition: a worker that was
+    frozen and wakes up must not overwrite the name that a newer owner has written.
 
     Raises
     ------
     PartitionLost
         If the partition is no longer this worker's.
     """
-    offset = OffsetAndMetadata(first, "" if named is None else str(named))
+    offsets = {TopicPartition(*partition): OffsetAndMetadata(first, "" if named is None else str(named))}
     try:
-        await _over_there(thread, thread.member.commit({TopicPartition(topic, partition): offset}))
-    except (CommitFailedError, IllegalStateError) as error:
-        raise PartitionLost(f"{topic}:{partition} at {first}: {error}") from None
+        await _over_there(thread, _commit(thread.member._coordinator, generation, offsets))
+    except (IllegalGenerationError, UnknownMemberIdError, RebalanceInProgressError) as error:
+        raise PartitionLost(f"{partition[0]}:{partition[1]} at {first}: {error!r}") from None
+
+
+async def _commit(coordinator: Any, generation: int, offsets: dict[TopicPartition, OffsetAndMetadata]) -> None:
+    # aiokafka's own `commit` sends whatever generation it is in. After an expulsion that is none at all, which the
+    # broker accepts from anybody when nobody else is left in the group.
+    async def once() -> None:
+        if coordinator.generation != generation or generation < 0:
+            raise IllegalGenerationError(f"{coordinator.generation} instead of {generation}")
+        await coordinator._do_commit_offsets(None, offsets)  # composes its request before it waits for anything
+
+    while True:
+        await coordinator.ensure_coordinator_known()
+        try:
+            async with coordinator._commit_lock:
+                await asyncio.shield(once())
+        except KafkaError as error:
+            if not error.retriable or isinstance(error, RebalanceInProgressError):
+                raise
+            await asyncio.sleep(RETRY_S)
+        else:
+            return
 
 
 async def recover(

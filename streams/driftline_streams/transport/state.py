@@ -2,6 +2,11 @@
 
 In the walk: `detect` keeps its detectors here. A value must carry the offset that it reflects, and skip what it has
 seen: a batch that is done again after a crash finds the table as the first attempt left it.
+
+Every change is marked with the batch that made it. A worker that was frozen, and wakes up after others have taken its
+partitions, can still write one old value behind newer ones, although it asks for its right first (`BatchApp.confirm`):
+between the answer and the write it may be frozen as well. So recovery passes over changes that are older than what it
+has seen of a key, and writes the newer value again.
 """
 
 from __future__ import annotations
@@ -9,18 +14,26 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import Any, cast
 
 import faust
+import structlog
 from faust.stores.memory import Store
 from faust.tables.manager import TableManager
+from faust.types import EventT
 from faust.types.codecs import CodecArg
-from faust.types.tuples import FutureMessage
+from faust.types.tuples import TP, FutureMessage
 
 from driftline_streams.errors import BrokenInvariant
 
 # Faust logs every start and stop of its parts under the module of their class; these keep that apart from our own logs.
 FAUST_LOG = logging.getLogger("faust")
+
+
+log = structlog.get_logger(__name__)
+
+WRITTEN = "driftline-written"  # header of a change: the last offset of the batch that made it
 
 
 class Tables(TableManager):
@@ -45,6 +58,8 @@ class Table(faust.Table[str, bytes]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._written: dict[str, int] = {}  # the last offset of the batch that made the latest change, by key
+        self._outdated: dict[str, int] = {}  # partitions of the keys whose latest record is not the latest change
         self._unsettled: defaultdict[str, list[FutureMessage]] = defaultdict(list)  # by the topic that caused them
 
     async def settle(self, topic: str) -> None:
@@ -63,10 +78,11 @@ class Table(faust.Table[str, bytes]):
         value_serializer: CodecArg | None = None,
     ) -> FutureMessage:
         """Called by Faust for every change; keeps the future, which stock Faust forgets together with its failure."""
-        future = super().send_changelog(partition, key, value, key_serializer, value_serializer)
         event = faust.current_event()
         if event is None or partition is None:
             raise BrokenInvariant(f"table {self.name!r} was written outside the handler of a batch")
+        self._written[key] = event.message.offset
+        future = self._send(partition, key, value)
         self._unsettled[event.message.topic].append(future)
         # Stock Faust notes the partition of a key only in recovery, so it would keep keys of partitions that it lost.
         partition_of = cast("Store[str, bytes]", self.data)._key_partition
@@ -75,3 +91,40 @@ class Table(faust.Table[str, bytes]):
         else:
             partition_of[key] = partition
         return future
+
+    def _send(self, partition: int, key: str, value: bytes | None) -> FutureMessage:
+        return self.changelog_topic.send_soon(
+            key=key,
+            value=value,
+            partition=partition,
+            headers={WRITTEN: str(self._written[key]).encode()},
+            key_serializer=self.key_serializer,
+            value_serializer=self.value_serializer,
+            eager_partitioning=True,  # the future names the partition
+        )
+
+    def apply_changelog_batch(self, batch: Iterable[EventT[Any]]) -> None:
+        """Called by Faust in recovery; leaves out what is older than what has been seen."""
+        super().apply_changelog_batch(event for event in batch if self._is_news(event))
+
+    def _is_news(self, event: EventT[Any]) -> bool:
+        key, written = cast("str", event.key), int(dict(event.headers or {})[WRITTEN])
+        if written < self._written.get(key, -1):
+            self._outdated[key] = event.message.partition
+            return False
+        self._written[key] = written
+        self._outdated.pop(key, None)
+        return True
+
+    async def on_recovery_completed(self, active_tps: set[TP], standby_tps: set[TP]) -> None:
+        """Called by Faust; makes the changelog's latest records the latest changes again."""
+        await super().on_recovery_completed(active_tps, standby_tps)
+        mine = {partition for _, partition in active_tps}
+        for key, partition in self._outdated.items():
+            if partition in mine:
+                log.warning(
+                    "a frozen worker wrote an old value: the newer one is written again", table=self.name, key=key
+                )
+                await self._send(partition, key, self.data.get(key))
+        self._outdated.clear()
+        self._written = {key: self._written[key] for key in self.data if key in self._written}
