@@ -90,8 +90,8 @@ def _apart(grids: Sequence[Grid], which: Ints, values: Floats) -> Ints:
     rest = np.flatnonzero(~searched[which])
     kept = np.flatnonzero(~searched)
     if len(rest):
-        place = np.cumsum(~searched) - 1
-        out[rest] = bins_of([grids[i] for i in kept.tolist()], place[which[rest]], values[rest])
+        among_rest = np.cumsum(~searched) - 1
+        out[rest] = bins_of([grids[i] for i in kept.tolist()], among_rest[which[rest]], values[rest])
     return out
 
 
