@@ -14,6 +14,7 @@ from itertools import pairwise
 from driftline_streams.errors import Unavailable
 from driftline_streams.settings import Settings
 from driftline_streams.sinks.ledger import Position
+from driftline_streams.transport.batch import Messages
 from driftline_streams.transport.reader import Reader
 
 TIMEOUT_S = 15.0  # without a message
@@ -72,7 +73,7 @@ def _read(reader: Reader, key: Key, first: int, last: int) -> Iterator[int]:
     reader.assign({partition: first})
     while position <= last:
         chunk = reader.read(10_000, 0.1)
-        offsets = [message.offset() or 0 for message in chunk.messages.get(partition, ())]
+        offsets = chunk.messages.get(partition, Messages()).offsets
         yield from offsets
         if partition in chunk.out_of_range:  # deleted meanwhile: the next look begins later
             yield from range(position, last + 1)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import pytest
-from confluent_kafka import Message
 from hypothesis import given
 from hypothesis import strategies as st
 
 from driftline_streams.errors import BrokenInvariant
+from driftline_streams.transport.batch import Messages
 from driftline_streams.transport.cursor import Cursor, Limits
 
 LIMITS = Limits(events=10, size=1000, age_s=1.0)
 
 
-def messages(*offsets: int, size: int = 1) -> list[Message]:
-    return [Message(topic="t", partition=0, offset=offset, value=b"x" * size) for offset in offsets]
+def messages(*offsets: int, size: int = 1) -> Messages:
+    return Messages(list(offsets), [b"x" * size for _ in offsets], len(offsets) * size)
 
 
 def cursor(first: int = 0, named: int | None = None) -> Cursor:
@@ -24,7 +24,7 @@ def cursor(first: int = 0, named: int | None = None) -> Cursor:
 def test_a_batch_stays_open_until_it_is_full_or_old() -> None:
     c = cursor()
     assert c.cut(LIMITS, 0) is None
-    c.add(messages(*range(9)), 9, now=5.0)
+    c.add(messages(*range(9)), now=5.0)
     assert c.cut(LIMITS, 5.9) is None
     batch = c.cut(LIMITS, 6.0)
     assert batch is not None
@@ -34,22 +34,22 @@ def test_a_batch_stays_open_until_it_is_full_or_old() -> None:
 
 def test_a_full_batch_takes_no_more_than_its_number_and_size() -> None:
     c = cursor()
-    c.add(messages(*range(25)), 25, now=0.0)
+    c.add(messages(*range(25)), now=0.0)
     batch = c.cut(LIMITS, 0)
     assert batch is not None
     assert (batch.first, batch.last) == (0, 9)
     c.finish()
-    c.add(messages(25, 26, size=700), 1400, now=0.0)
+    c.add(messages(25, 26, size=700), now=0.0)
     sizes = []
     while (batch := c.cut(LIMITS, 0)) is not None:
-        sizes.append(sum(map(len, batch.messages)))
+        sizes.append(batch.messages.size)
         c.finish()
     assert max(sizes) <= LIMITS.size
 
 
 def test_a_message_larger_than_the_limit_is_a_batch_of_its_own() -> None:
     c = cursor()
-    c.add(messages(0, 1, size=5000), 10_000, now=0.0)
+    c.add(messages(0, 1, size=5000), now=0.0)
     batch = c.cut(LIMITS, 0)
     assert batch is not None
     assert len(batch) == 1
@@ -57,9 +57,9 @@ def test_a_message_larger_than_the_limit_is_a_batch_of_its_own() -> None:
 
 def test_a_named_batch_waits_for_its_end_however_long_it_takes() -> None:
     c = cursor(first=3, named=40)
-    c.add(messages(*range(3, 40)), 37, now=0.0)
+    c.add(messages(*range(3, 40)), now=0.0)
     assert c.cut(LIMITS, 1000) is None
-    c.add(messages(40, 41), 2, now=1000.0)
+    c.add(messages(40, 41), now=1000.0)
     batch = c.cut(LIMITS, 1000)
     assert batch is not None
     assert batch.name == "t:0:3-40"
@@ -68,7 +68,7 @@ def test_a_named_batch_waits_for_its_end_however_long_it_takes() -> None:
 
 def test_a_named_end_that_is_a_hole_ends_the_batch_as_well() -> None:
     c = cursor(first=3, named=40)
-    c.add(messages(5, 42), 2, now=0.0)
+    c.add(messages(5, 42), now=0.0)
     batch = c.cut(LIMITS, 0)
     assert batch is not None
     assert (batch.name, len(batch)) == ("t:0:3-40", 1)
@@ -85,9 +85,9 @@ def test_a_named_batch_ends_where_the_partition_ends() -> None:
 @pytest.mark.parametrize("offsets", [(3,), (4,), (2, 6), (7, 6)])
 def test_messages_that_do_not_come_after_those_before_are_refused(offsets: tuple[int, ...]) -> None:
     c = cursor()
-    c.add(messages(3, 4), 2, now=0.0)
+    c.add(messages(3, 4), now=0.0)
     with pytest.raises(BrokenInvariant, match="restart the worker"):
-        c.add(messages(*offsets), 1, now=0.0)
+        c.add(messages(*offsets), now=0.0)
 
 
 def test_finishing_nothing_is_refused() -> None:
@@ -103,20 +103,19 @@ def test_finishing_nothing_is_refused() -> None:
 def test_every_message_is_in_one_batch_and_names_follow_each_other(
     steps: list[tuple[int, int]], chunks: list[int], named: int | None
 ) -> None:
-    read: list[Message] = []
+    read = Messages()
     offset = -1
     for step, size in steps:
         offset += step
-        read += messages(offset, size=size)
+        read.extend(messages(offset, size=size))
     c = cursor(named=named)
-    got: list[Message] = []
+    got: list[int] = []
     now, first = 0.0, 0
     while read or not c.resting:
         n = chunks[0]
         chunks = chunks[1:] + chunks[:1]
-        if chunk := read[:n]:
-            c.add(chunk, sum(map(len, chunk)), now)
-            del read[:n]
+        if read:
+            c.add(read.take(n), now)
         else:
             c.reach(1000)
         now += 0.3
@@ -128,7 +127,7 @@ def test_every_message_is_in_one_batch_and_names_follow_each_other(
                 named = None
             else:
                 assert len(batch) <= LIMITS.events
-            got += batch.messages
+            got += batch.offsets()
             first = batch.last + 1
             c.finish()
     assert len(got) == len(steps)

@@ -6,10 +6,38 @@ handed over again has the same name and the same messages, so whatever an agent 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from confluent_kafka import Message
+
+@dataclass(slots=True)
+class Messages:
+    """Messages of one partition as they were read: offsets, ascending, and payloads (`None` is a tombstone).
+
+    Two lists and not a list of librdkafka's messages: those are five times as large, and to ask each for its value and
+    its offset again costs more than to read it.
+    """
+
+    offsets: list[int] = field(default_factory=list)
+    values: list[bytes | None] = field(default_factory=list)
+    size: int = 0  # of the payloads, in bytes
+
+    def __len__(self) -> int:
+        """Number of messages."""
+        return len(self.offsets)
+
+    def extend(self, more: Messages) -> None:
+        """Add messages that come after these."""
+        self.offsets += more.offsets
+        self.values += more.values
+        self.size += more.size
+
+    def take(self, n: int) -> Messages:
+        """The first `n` messages, which are not among these any more."""
+        values = self.values[:n]
+        taken = Messages(self.offsets[:n], values, sum(map(len, filter(None, values))))
+        del self.offsets[:n], self.values[:n]
+        self.size -= taken.size
+        return taken
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,7 +52,7 @@ class Batch:
     partition: int
     first: int
     last: int
-    messages: Sequence[Message]
+    messages: Messages
 
     @property
     def name(self) -> str:
@@ -42,10 +70,8 @@ class Batch:
 
     def values(self) -> list[bytes | None]:
         """Payloads; a tombstone is `None`."""
-        return [message.value() for message in self.messages]
+        return self.messages.values
 
     def offsets(self) -> list[int]:
         """Offsets, ascending."""
-        return [
-            message.offset() or 0 for message in self.messages
-        ]  # librdkafka's stub allows None, a fetched one has it
+        return self.messages.offsets

@@ -7,13 +7,12 @@ exactly where that name says.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from itertools import accumulate
 
-from confluent_kafka import Message
-
 from driftline_streams.errors import BrokenInvariant
-from driftline_streams.transport.batch import Batch
+from driftline_streams.transport.batch import Batch, Messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +46,7 @@ class Cursor:
     position: int = field(init=False)  # everything before it has been read, or is a hole
     batch: Batch | None = field(init=False, default=None)  # the next batch, or the one in flight
     lost: list[tuple[int, int]] = field(init=False, default_factory=list)  # first offset and number, not on record yet
-    _buffer: list[Message] = field(init=False, default_factory=list)
-    _size: int = field(init=False, default=0)
+    _buffer: Messages = field(init=False, default_factory=Messages)
     _since: float = field(init=False, default=0.0)  # when the first message of the buffer was read
 
     def __post_init__(self) -> None:
@@ -62,30 +60,29 @@ class Cursor:
     @property
     def size(self) -> int:
         """Bytes of payload that are read and not in a batch yet."""
-        return self._size
+        return self._buffer.size
 
     @property
     def resting(self) -> bool:
         """Whether everything that was read is finished."""
         return self.batch is None and not self._buffer
 
-    def add(self, messages: list[Message], size: int, now: float) -> None:
-        """Take messages as they were read; `size` is the sum of their payloads in bytes.
+    def add(self, messages: Messages, now: float) -> None:
+        """Take messages (at least one) as they were read.
 
         Raises
         ------
         BrokenInvariant
             If they do not come after those before. A hole before them is fine: compaction and transactions leave some.
         """
-        start, end = messages[0].offset() or 0, messages[-1].offset() or 0
+        start, end = messages.offsets[0], messages.offsets[-1]
         if start < self.position or end < start:
             raise BrokenInvariant(
                 f"{self.topic}:{self.partition}: read {start}-{end} at position {self.position}; restart the worker"
             )
         if not self._buffer:
             self._since = now
-        self._buffer += messages
-        self._size += size
+        self._buffer.extend(messages)
         self.position = end + 1
         self.read_at = now
 
@@ -98,8 +95,8 @@ class Cursor:
         if self.batch is None:
             n, last = self._end(limits, now)
             if last is not None:
-                self.batch = Batch(self.topic, self.partition, self.first, last, self._buffer[:n])
-                self._drop(n, now)
+                self.batch = Batch(self.topic, self.partition, self.first, last, self._buffer.take(n))
+                self._since = now  # from when they were read, a small batch would be cut at once, amid a backlog
         return self.batch
 
     def finish(self) -> None:
@@ -115,19 +112,12 @@ class Cursor:
         if self.named is not None:
             if self.position <= self.named:
                 return 0, None  # however long it takes: a shorter batch would be another one
-            return sum((m.offset() or 0) <= self.named for m in self._buffer), self.named
-        full = len(self._buffer) >= limits.events or self._size >= limits.size
+            return bisect_right(self._buffer.offsets, self.named), self.named
+        full = len(self._buffer) >= limits.events or self.size >= limits.size
         if not self._buffer or not (full or now - self._since >= limits.age_s):
             return 0, None
         n = min(len(self._buffer), limits.events)
-        if self._size > limits.size:
-            sizes = accumulate(len(m) for m in self._buffer[:n])
+        if self.size > limits.size:
+            sizes = accumulate(len(value or b"") for value in self._buffer.values[:n])
             n = max(1, sum(size <= limits.size for size in sizes))
-        return n, self._buffer[n - 1].offset()
-
-    def _drop(self, n: int, now: float) -> None:
-        del self._buffer[:n]
-        self._size = sum(map(len, self._buffer))
-        self._since = (
-            now  # counting from when they were read would cut a small batch at once, in the midst of a backlog
-        )
+        return n, self._buffer.offsets[n - 1]

@@ -133,7 +133,7 @@ class Feed:
     async def _take(self, chunk: Chunk) -> None:
         now = time.monotonic()
         for partition, messages in chunk.messages.items():
-            self._cursors[partition].add(messages, chunk.sizes[partition], now)
+            self._cursors[partition].add(messages, now)
         for partition, end in chunk.ends.items():
             self._cursors[partition].reach(end)
         for partition in chunk.out_of_range:
@@ -245,7 +245,7 @@ class Feed:
         if cursor.named is None:
             await commit(member, self._generation, batch.place, batch.first, batch.last)
             cursor.named = batch.last
-        if batch.messages:  # all of them may have been deleted since the batch was named
+        if len(batch):  # all of them may have been deleted since the batch was named
             await self._handler(batch)
             await self._app.settle_tables(self.topic)
         for first, n in cursor.lost:

@@ -10,11 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import structlog
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from driftline_streams.errors import Unavailable
 from driftline_streams.settings import Settings
+from driftline_streams.transport.batch import Messages
 from driftline_streams.transport.connection import librdkafka
 
 log = structlog.get_logger(__name__)
@@ -33,8 +35,7 @@ _REFUSED = (
 class Chunk:
     """What one read brought, by partition; empty when there was nothing in time."""
 
-    messages: dict[int, list[Message]] = field(default_factory=dict)
-    sizes: dict[int, int] = field(default_factory=dict)  # sum of the payloads in bytes
+    messages: dict[int, Messages] = field(default_factory=dict)
     ends: dict[int, int] = field(default_factory=dict)  # the position at which the end of the partition was seen
     out_of_range: set[int] = field(default_factory=set)  # the position does not exist (any more)
 
@@ -84,16 +85,21 @@ class Reader:
         """
         chunk = Chunk()
         fetched: list[Any] = self._consumer.consume(n, timeout_s)  # the stub allows a message without a partition
-        for message in fetched:
-            if (error := message.error()) is not None:
-                self._note(chunk, message, error)
-                continue
-            partition = message.partition()
-            try:
-                chunk.messages[partition].append(message)
-            except KeyError:
-                chunk.messages[partition] = [message]
-        chunk.sizes = {partition: sum(map(len, messages)) for partition, messages in chunk.messages.items()}
+        if any(map(Message.error, fetched)):
+            for message in fetched:
+                if (error := message.error()) is not None:
+                    self._note(chunk, message, error)
+            fetched = [message for message in fetched if message.error() is None]
+        # The unbound methods run without a Python frame a message.
+        partitions = np.fromiter(map(Message.partition, fetched), np.int32, len(fetched))
+        ends = [*(np.flatnonzero(np.diff(partitions)) + 1).tolist(), len(fetched)] if fetched else []
+        begin = 0
+        for end in ends:  # a fetch brings long runs of one partition
+            run = fetched[begin:end]
+            offsets, values = list(map(Message.offset, run)), list(map(Message.value, run))
+            messages = Messages(offsets, values, sum(map(len, run)))  # type: ignore[arg-type]  # what was fetched has an offset
+            chunk.messages.setdefault(int(partitions[begin]), Messages()).extend(messages)
+            begin = end
         return chunk
 
     def close(self) -> None:
