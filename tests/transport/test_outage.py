@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from driftline_streams.kernel.effects import Message
 from driftline_streams.settings import Settings
 from driftline_streams.transport.app import build
 from driftline_streams.transport.batch import Batch
+from driftline_streams.transport.feed import Ends
+from driftline_streams.transport.offsets import Start
 from driftline_streams.transport.producer import Producer
 from driftline_streams.transport.topics import create, new_topic
 
@@ -82,3 +85,20 @@ def _all(bootstrap: str) -> list[str]:
         found += consumer.consume(1000, 0.5)
     consumer.close()
     return [(message.value() or b"").decode() for message in found[:-1]]
+
+
+async def test_silence_counts_anew_after_an_outage(lab: Any, recorder: Any) -> None:
+    app = build(lab.settings())
+    app.on_batches("in", recorder)
+    feed = app.feeds["in"]
+    await feed.assign({0: Start(0, None, 0)}, 1)
+    now = time.monotonic()
+    for second in range(4):
+        feed.learn_ends(Ends(now + second, {0: 0}))
+    assert feed.idle(2.0, now + 3) == [0]
+    feed.learn_ends(Ends(now + 13, {0: 0}))
+    assert feed.idle(2.0, now + 13) == [], "what was sent during the outage is still on its way"
+    for second in range(14, 16):
+        feed.learn_ends(Ends(now + second, {0: 0}))
+    assert feed.idle(2.0, now + 15) == [0]
+    await feed.close()

@@ -11,8 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from driftline_streams.sinks.clickhouse import ClickHouse
-from driftline_streams.telemetry.availability import Outage
+from driftline_streams.sinks.clickhouse import ClickHouse, Outage
 
 T = TypeVar("T")
 
@@ -38,7 +37,7 @@ class Reader:
     @property
     def outage(self) -> Outage | None:
         """Since when ClickHouse does not answer; `None` when it does."""
-        return self._clickhouse.availability.outage
+        return self._clickhouse.unavailable
 
     @property
     def address(self) -> str:

@@ -44,6 +44,9 @@ BATCH_BYTES = 32 << 20
 BUFFERED_BATCHES = 1
 # Idleness is claimed on the broker's word, not on its silence: an answer older than this proves nothing.
 ENDS_VALID_S = 5.0
+# After a longer pause between two answers silence counts anew: nobody could send while the broker was away, and what
+# was written meanwhile is on its way.
+OUTAGE_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,7 @@ class Feed:
         self._assigned = asyncio.Event()
         self._progress = asyncio.Event()  # a batch was finished: there may be room to read again
         self._ends: Ends | None = None
+        self._heard_since = 0.0  # when the broker first answered after its last outage
 
     # --- membership: what the app tells
 
@@ -261,6 +265,8 @@ class Feed:
 
     def learn_ends(self, ends: Ends) -> None:
         """Remember where the broker says that the partitions end."""
+        if self._ends is None or ends.asked_at - self._ends.asked_at > OUTAGE_S:
+            self._heard_since = ends.asked_at
         self._ends = ends
 
     @property
@@ -269,7 +275,10 @@ class Feed:
         return self._cursors.keys() if self._assigned.is_set() else ()
 
     def idle(self, for_s: float, now: float) -> list[int]:
-        """Partitions of which everything is finished, read `for_s` seconds ago or earlier; the broker confirms it."""
+        """Partitions of which everything is finished, read `for_s` seconds ago or earlier; the broker confirms it.
+
+        It must have answered for as long: an outage is no silence.
+        """
         ends = self._ends
         if ends is None or now - ends.asked_at > ENDS_VALID_S:
             return []
@@ -277,7 +286,7 @@ class Feed:
             partition
             for partition, cursor in self._cursors.items()
             if cursor.resting
-            and ends.asked_at - cursor.read_at >= for_s
+            and ends.asked_at - max(cursor.read_at, self._heard_since) >= for_s
             and cursor.position >= ends.offsets.get(partition, cursor.position + 1)
         ]
 
