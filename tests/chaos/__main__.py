@@ -11,7 +11,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from . import broken, report
+from driftline_streams.telemetry import logs
+
+from . import report, worker
 from .fleet import WORKER
 from .run import FULL, SHORT, Result, run
 
@@ -27,7 +29,7 @@ def main(  # noqa: PLR0917 - typer's options
         Path | None, typer.Option("--report", metavar="FILE", help="Write the table there, as Markdown.")
     ] = None,
     subject: Annotated[
-        str, typer.Option("--broken", metavar="HOW", help=f"Try workers that are not exact: {', '.join(broken.HOW)}.")
+        str, typer.Option("--broken", metavar="HOW", help=f"Try workers that are not exact: {', '.join(worker.HOW)}.")
     ] = "",
     prove: Annotated[
         bool, typer.Option("--prove", help="Then try each of those until it is caught; it is an error if one is not.")
@@ -43,8 +45,9 @@ def main(  # noqa: PLR0917 - typer's options
 
     Example: python -m tests.chaos --seeds 5 --from 100
     """
-    if subject and subject not in broken.HOW:
-        raise typer.BadParameter(f"choose one of {', '.join(broken.HOW)}", param_hint="--broken")
+    if subject and subject not in worker.HOW:
+        raise typer.BadParameter(f"choose one of {', '.join(worker.HOW)}", param_hint="--broken")
+    logs.configure("console", "error")  # that ClickHouse is away now and then is what this is about
     command = _command(subject)
     results: list[Result] = []
     caught = True
@@ -52,7 +55,7 @@ def main(  # noqa: PLR0917 - typer's options
         for seed in range(seed_from, seed_from + seeds):
             results += [_one(seed, command, short=short, keep=keep)]
         if prove:
-            caught = set(broken.HOW) == {how for how in broken.HOW if _caught(how, seed_from)}
+            caught = set(worker.HOW) == {how for how in worker.HOW if _caught(how, seed_from)}
     finally:
         out.print(report.table(results))
         if report_to is not None and results:
@@ -61,7 +64,7 @@ def main(  # noqa: PLR0917 - typer's options
 
 
 def _command(subject: str) -> tuple[str, ...]:
-    return ("-m", "tests.chaos.broken", subject) if subject else WORKER
+    return (*WORKER, subject) if subject else WORKER
 
 
 def _caught(subject: str, seed_from: int) -> bool:

@@ -7,6 +7,7 @@ ends all of them.
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from driftline_streams.embedded import services
 from driftline_streams.embedded.guard import Guard
 from driftline_streams.embedded.processes import Process
 from driftline_streams.embedded.services import Services
+from driftline_streams.errors import Unavailable
 from driftline_streams.settings import Settings
 from driftline_streams.sinks.clickhouse import ClickHouse
 from driftline_streams.sinks.migrations import migrate
@@ -30,17 +32,19 @@ from driftline_streams.transport.topics import create_all
 from .schedule import STAYING, Fault
 from .traffic import LATENESS_S, PARTITIONS, Traffic
 
-BATCH_EVENTS = 60  # so small that a run has many hundred batches
+# So small that a run has hundreds of batches. A worker that starts has one of these, so that nobody cuts a batch again
+# as it was by accident: only the name that is on record can tell where it ended.
+BATCH_EVENTS = (30, 45, 60, 80, 110)
 BATCH_AGE_S = 0.1
 STOP_S = 30.0  # what Kubernetes grants a worker
 
-WORKER = ("-m", "driftline_streams.cli", "worker")
+WORKER = ("-m", "tests.chaos.worker")
 
 
 class Fleet:
     """Everything that runs, under one directory."""
 
-    def __init__(self, directory: Path, running: Services, command: Sequence[str], guard: Guard) -> None:
+    def __init__(self, directory: Path, running: Services, command: Sequence[str], guard: Guard, seed: int) -> None:
         self.directory = directory
         self.settings = Settings(
             kafka_bootstrap=running.kafka_bootstrap,
@@ -48,7 +52,6 @@ class Fleet:
             clickhouse_port=running.clickhouse_port,
             data_dir=directory,
             partitions=PARTITIONS,
-            batch_events=BATCH_EVENTS,
             batch_age_s=BATCH_AGE_S,
             lateness_s=LATENESS_S,
             idle_s=2.0,
@@ -59,6 +62,7 @@ class Fleet:
         self._services = running
         self._command = command
         self._guard = guard
+        self._sizes = random.Random(seed)  # noqa: S311 - of batches, nothing secret
         self._workers: dict[str, subprocess.Popen[bytes]] = {}
         self._changing = threading.Lock()
         self._suffering: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
@@ -73,7 +77,8 @@ class Fleet:
 
     def start(self, who: str) -> None:
         """Start a worker."""
-        environment = {**os.environ, **self.settings.environment(), "DRIFTLINE_WORKER_ID": who}
+        own = {"DRIFTLINE_WORKER_ID": who, "DRIFTLINE_BATCH_EVENTS": str(self._sizes.choice(BATCH_EVENTS))}
+        environment = {**os.environ, **self.settings.environment(), **own}
         with self.log_of(who).open("ab") as log:
             log.write(f"--- started at {time.time():.3f}\n".encode())
             log.flush()
@@ -136,6 +141,20 @@ class Fleet:
         with self._changing:
             return self._workers.pop(who, None)
 
+    def await_work(self, within_s: float) -> None:
+        """Wait until something is being stored: a fault that finds everything at rest is none."""
+        deadline = time.monotonic() + within_s
+        sql = "SELECT (SELECT count() FROM predictions) + (SELECT count() FROM labels) AS n"
+        before: int | None = None
+        while time.monotonic() < deadline:
+            try:
+                stored = self.clickhouse.query_rows(sql)[0]["n"]
+            except Unavailable:
+                return
+            if before is not None and stored > before:
+                return
+            before = stored
+
     # --- faults
 
     def suffer(self, fault: Fault) -> None:
@@ -175,12 +194,12 @@ class Fleet:
 
 
 @contextmanager
-def fleet(directory: Path, command: Sequence[str]) -> Iterator[Fleet]:
+def fleet(directory: Path, command: Sequence[str], seed: int) -> Iterator[Fleet]:
     """Broker and ClickHouse on new data in `directory`; all processes end with the block."""
     guard = Guard()
     try:
         with services.up(directory, detach=False) as running:
-            made = Fleet(directory, running, command, guard)
+            made = Fleet(directory, running, command, guard, seed)
             try:
                 yield made
             finally:

@@ -14,16 +14,17 @@ from pathlib import Path
 from confluent_kafka import Producer
 
 from driftline_streams.settings import Settings
-from driftline_streams.transport.app import SESSION_S
 
 from . import compare, oracle, schedule, settle, traffic, undisturbed
 from .fleet import WORKER, Fleet, fleet
 from .schedule import STAYING, Fault, Plan
 from .traffic import Message, Traffic
+from .worker import SESSION_S
 
 PIECES_A_SECOND = 4
 READY_S = 40.0  # until the workers have read the first piece
-SETTLE_S = 60.0
+WORK_S = 4.0  # a fault waits as long for something to be stored
+SETTLE_S = 90.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Size:
 
 
 FULL = Size(events=16_000, seconds=20.0)
-SHORT = Size(events=6_000, seconds=14.0)  # for the suite
+SHORT = Size(events=6_000, seconds=10.0)  # for the suite
 
 
 @dataclass(slots=True)
@@ -69,7 +70,7 @@ def run(
     with ThreadPoolExecutor(2) as beside:
         expected = beside.submit(oracle.expect, sent)
         found = beside.submit(undisturbed.find, sent, now_ms)
-        with fleet(directory, command) as running:
+        with fleet(directory, command, seed) as running:
             say("starting")
             running.prepare(sent)
             for who in STAYING:
@@ -147,6 +148,7 @@ def _wait_until_read(running: Fleet) -> None:
 
 def _strike(running: Fleet, fault: Fault, began: float, result: Result) -> None:
     time.sleep(max(0.0, began + fault.at_s - time.monotonic()))
+    running.await_work(within_s=WORK_S)
     at_s = time.monotonic() - began
     try:
         running.suffer(fault)

@@ -1,7 +1,8 @@
 """What goes wrong and when, from a seed.
 
-A fault begins `at_s` seconds after the first message was published and is healed `lasts_s` later. A target has one
-fault at a time; faults of different targets overlap as they come.
+A fault begins `at_s` seconds after the workers have begun to read, or as soon after as something has been done since
+the fault before it, and is healed `lasts_s` later. A target has one fault at a time; faults of different targets
+overlap as they come.
 """
 
 from __future__ import annotations
@@ -26,6 +27,15 @@ WORDS: dict[Kind, str] = {
     "clickhouse": "SIGKILL ClickHouse, start it again {for} later",
 }
 
+# In every run the first two, at any time, then kinds by these weights. A broker that is away stops everything, so that
+# nothing can go wrong meanwhile: once is enough.
+ALWAYS: tuple[Kind, ...] = ("freeze", "broker")
+WEIGHTS: dict[Kind, float] = {"kill": 0.5, "stop": 0.1, "freeze": 0.1, "join": 0.14, "clickhouse": 0.16}
+
+# Until a target has come back and done something.
+REST_S: dict[str, float] = {"broker": 6.0, "clickhouse": 4.0}
+WORKER_REST_S = 2.5
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -40,7 +50,7 @@ class Fault:
     def __str__(self) -> str:
         leaves = " by SIGKILL" if self.hard else ""
         what = WORDS[self.kind].replace("{who}", self.who).replace("{for}", f"{self.lasts_s:.1f} s")
-        return f"{self.at_s:5.1f} s  {what}{leaves}"
+        return f"{what}{leaves}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,35 +71,29 @@ class Plan:
 def plan(seed: int, seconds: float, session_s: float) -> Plan:
     """The schedule of a seed; one worker is always frozen for longer than the session of a member lasts."""
     rng = np.random.default_rng([seed, 1])
-    free_at = dict.fromkeys((*STAYING, *GUESTS, "broker", "clickhouse"), 0.5)
+    always = {kind: float(rng.uniform(0.1, 0.7)) * seconds for kind in ALWAYS}
+    busy: dict[str, list[tuple[float, float]]] = {who: [] for who in (*STAYING, *GUESTS, "broker", "clickhouse")}
     faults: list[Fault] = []
 
-    def add(kind: Kind, who: str, at_s: float, lasts_s: float) -> None:
-        rest_s = {"broker": 8.0, "clickhouse": 5.0}.get(who, 3.5)  # until it has come back and done something
-        free_at[who] = at_s + lasts_s + rest_s
-        faults.append(Fault(round(at_s, 2), kind, who, round(lasts_s, 2), bool(kind == "join" and rng.random() < 0.5)))
-
-    zombie = STAYING[rng.integers(len(STAYING))]
-    zombie_at = float(rng.uniform(1.0, seconds / 3))
-    add("freeze", zombie, zombie_at, session_s + float(rng.uniform(1.5, 4.0)))
-    before_zombie = {zombie: zombie_at}
-    at_s = 0.0
-    while (at_s := at_s + float(rng.uniform(0.3, 1.6))) < seconds:
-        kind: Kind = rng.choice(
-            np.array(["kill", "stop", "freeze", "join", "broker", "clickhouse"]), p=[0.32, 0.12, 0.16, 0.16, 0.1, 0.14]
-        ).item()
+    def add(kind: Kind, at_s: float, lasts_s: float) -> None:
         targets = {"join": GUESTS, "broker": ("broker",), "clickhouse": ("clickhouse",)}.get(kind, STAYING)
-        lasts_s = float(rng.uniform(0.0, 2.5)) + {"join": 4.0}.get(kind, 0.1)
+        until_s = at_s + lasts_s
         free = [
             who
             for who in targets
-            if free_at[who] <= at_s or (who in before_zombie and at_s + lasts_s + 0.3 < before_zombie[who])
+            if all(until_s + REST_S.get(who, WORKER_REST_S) < begin or end < at_s for begin, end in busy[who])
         ]
         if free:
             who = free[rng.integers(len(free))]
-            if free_at[who] <= at_s:
-                add(kind, who, at_s, lasts_s)
-            else:
-                faults.append(Fault(round(at_s, 2), kind, who, round(lasts_s, 2)))
-                before_zombie.pop(who)
+            busy[who].append((at_s, until_s + REST_S.get(who, WORKER_REST_S)))
+            hard = bool(kind == "join" and rng.random() < 0.5)
+            faults.append(Fault(round(at_s, 2), kind, who, round(lasts_s, 2), hard))
+
+    add("freeze", always["freeze"], session_s + float(rng.uniform(1.5, 3.0)))
+    add("broker", always["broker"], float(rng.uniform(0.0, 1.5)))
+    at_s = 0.0
+    kinds = list(WEIGHTS)
+    while (at_s := at_s + float(rng.uniform(0.5, 2.0))) < seconds:
+        kind = kinds[rng.choice(len(kinds), p=list(WEIGHTS.values()))]
+        add(kind, at_s, {"join": 3.5}.get(kind, 0.0) + float(rng.uniform(0.0, 1.5)))
     return Plan(seconds, tuple(sorted(faults, key=lambda fault: fault.at_s)))

@@ -1,4 +1,7 @@
-"""A worker whose effects are not idempotent, which the crash test must catch: `python -m tests.chaos.broken HOW`.
+"""The worker of the crash test: `driftline worker` whose group misses it after three seconds instead of ten.
+
+So partitions change hands, and zombies wake up to it, several times in a run: `python -m tests.chaos.worker [HOW]`.
+With a HOW its effects are not idempotent, which the crash test must catch:
 
 - `tokens`: every insert has a token of its own, so that ClickHouse takes a repeated one for a new one;
 - `names`: the planned end of a batch is not taken from the commit, so that a batch that comes back has another name.
@@ -13,8 +16,10 @@ from uuid import uuid4
 
 from driftline_streams import cli
 from driftline_streams.sinks.clickhouse import ClickHouse
-from driftline_streams.transport import offsets
+from driftline_streams.transport import app, offsets
 from driftline_streams.transport.offsets import Start
+
+SESSION_S = 3.0
 
 
 def tokens() -> None:
@@ -41,6 +46,8 @@ def names() -> None:
 HOW: dict[str, Callable[[], None]] = {"tokens": tokens, "names": names}
 
 if __name__ == "__main__":
-    HOW[sys.argv[1]]()
+    app.SESSION_S = SESSION_S
+    for how in sys.argv[1:]:
+        HOW[how]()
     sys.argv[1:] = ["worker"]
     cli.main()
