@@ -315,6 +315,8 @@ class Pipeline:
                     await work()
                 except BrokenInvariant:
                     raise
+                except Unavailable as outage:  # whoever did not answer is told of elsewhere, once
+                    log.debug("will be tried again", work=work.__name__, reason=str(outage))
                 except DriftlineError as error:
                     log.warning("will be tried again", work=work.__name__, reason=str(error))
                 await asyncio.sleep(seconds)

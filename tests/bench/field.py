@@ -63,7 +63,7 @@ FIELD = [
     Contestant(
         "bytewax.windows",
         "Bytewax, as documented",
-        "`fold_window` on an `EventClock`, one event at a time: sketch and feature means",
+        "`fold_window` on an `EventClock` that waits 10 s, one event at a time: sketch and feature means",
         partial(programs.run, name="bytewax", variant="windows", environment="bytewax"),
         share=0.25,
     ),

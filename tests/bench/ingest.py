@@ -19,6 +19,7 @@ from driftline_streams.ingest.features import FeatureSums
 from driftline_streams.ingest.partials import Source, encode, spans
 from driftline_streams.ingest.raw import raw_rows
 from driftline_streams.ingest.read import AT_A_TIME, Reader
+from driftline_streams.ingest.signals import Watchlists
 from driftline_streams.ingest.windows import WindowSums
 from driftline_streams.transport.worker import settle_memory
 
@@ -55,7 +56,8 @@ def main(n: int) -> None:
     reading = read(values, NOW_MS)
     assert reading.columns is not None
     columns = reading.columns
-    windows, features = WindowSums.of(columns), FeatureSums.of(columns)
+    watchlists = Watchlists()
+    windows, features = WindowSums.of(columns), FeatureSums.of(columns, watchlists)
     offset = np.arange(n)
     source = Source(batch.topic, 0, 0, n - 1)
     stage = Ingest(known, "driftline")
@@ -65,7 +67,7 @@ def main(n: int) -> None:
         "read": lambda: read(values, NOW_MS),
         "raw rows": lambda: raw_rows(columns, (batch.topic, 0), offset, NOW_MS),
         "windows": lambda: WindowSums.of(columns).rows(),
-        "features": lambda: FeatureSums.of(columns).rows(),
+        "features": lambda: FeatureSums.of(columns, watchlists).rows(),
         "partials": lambda: encode(source, offset, windows, features, spans(columns)),
         "whole stage": lambda: stage(batch, NOW_MS),
     }

@@ -50,15 +50,16 @@ def run(
                 [str(part) for part in command],
                 cwd=home,
                 env={**os.environ, "PYTHONPATH": str(ROOT)},
+                stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
             )
             cost = _watch(process, course)
-            code = process.wait()
+            process.communicate()
             log.seek(0)
             if cost is None:
-                raise DidNotRun(f"exit {code}: {_last_line(log.read())}")
+                raise DidNotRun(f"exit {process.returncode}: {_last_line(log.read())}")
         out: dict[str, Any] = json.loads((home / "out.json").read_text())
     return Run(events, cost, _wrong(out, lap, events))
 

@@ -34,3 +34,5 @@ def test_crashes_of_the_broker_only_delay(make_pipeline: Any, tmp_path: Path, ev
             own.kafka.kill()
             own.kafka.restart()
         assert pipeline.stop() == 0
+        lines = pipeline.log.read_text().splitlines()
+        assert len([line for line in lines if "[warning" in line or "[error" in line]) <= 12, "an outage is a few lines"

@@ -110,13 +110,13 @@ async def test_an_outage_is_waited_for_and_told(tables: ClickHouse, wire: Any, o
     await store.insert([rows(0, 10)], "p:0:0-9")
     await wire.cut()
     waiting = asyncio.create_task(store.insert([rows(10, 10), rows(0, 3, table="others")], "p:0:10-19"))
-    await until(lambda: store.unavailable is not None and store.unavailable.attempts >= 3)
-    assert "does not answer" in store.unavailable.reason
+    await until(lambda: store.availability.outage is not None and store.availability.outage.attempts >= 3)
+    assert "does not answer" in store.availability.outage.reason
     assert {table for table, _ in told} == {"events", "others"}
     assert not waiting.done()
     await wire.mend()
     await waiting
-    assert store.unavailable is None
+    assert store.availability.outage is None
     assert count(tables) == (20, 20)
     assert count(tables, "others") == (3, 3)
 
@@ -125,7 +125,7 @@ async def test_the_first_connection_may_be_waited_for_too(tables: ClickHouse, wi
     await wire.cut()
     store = over()
     waiting = asyncio.create_task(store.insert([rows(0, 10)], "p:0:0-9"))
-    await until(lambda: store.unavailable)
+    await until(lambda: store.availability.outage)
     await wire.mend()
     await waiting
     assert count(tables) == (10, 10)
@@ -153,7 +153,7 @@ async def test_a_worker_that_stops_need_not_wait_for_the_end_of_an_outage(wire: 
     await wire.cut()
     store = over()
     waiting = asyncio.create_task(store.insert([rows(0, 1)], "p:0:0-0"))
-    await until(lambda: store.unavailable)
+    await until(lambda: store.availability.outage)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
@@ -221,7 +221,7 @@ def test_a_read_gives_up_when_nobody_would_wait_longer(settings: Any, monkeypatc
     store = ClickHouse(settings(clickhouse_port=1))
     with pytest.raises(Unavailable, match=r"ClickHouse at 127\.0\.0\.1:1 does not answer"):
         store.query_rows("SELECT 1")
-    assert store.unavailable is not None
+    assert store.availability.outage is not None
     store.close()
 
 

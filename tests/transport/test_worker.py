@@ -186,6 +186,13 @@ def test_a_failing_batch_stops_the_worker_and_comes_back_under_its_name(
     assert len(poisoned) == 2
     assert len(set(poisoned)) == 1
     assert f"batch={poisoned[0]}" in fleet.said()
+    (fleet.directory / "fixed").touch()
+    fleet.produce(fleet.plain, range(400, 800))
+    fleet.start("one")
+    eventually(lambda: fleet.recorded(fleet.plain) == 801, within_s=20)
+    assert fleet.end("one") == 0
+    ids = [i for ids in dict(fleet.batches()).values() for i in ids]
+    assert sorted(ids) == list(range(-1, 800)), "after the bug is fixed, work goes on where it stopped"
 
 
 def test_a_second_worker_with_the_same_id_is_refused(lab: Any) -> None:

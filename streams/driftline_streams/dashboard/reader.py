@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from driftline_streams.sinks.clickhouse import ClickHouse, Outage
+from driftline_streams.sinks.clickhouse import ClickHouse
+from driftline_streams.telemetry.availability import Outage
 
 T = TypeVar("T")
 
@@ -37,7 +38,7 @@ class Reader:
     @property
     def outage(self) -> Outage | None:
         """Since when ClickHouse does not answer; `None` when it does."""
-        return self._clickhouse.unavailable
+        return self._clickhouse.availability.outage
 
     @property
     def address(self) -> str:

@@ -5,7 +5,7 @@ In the walk: made by `read`, some events at a time, and joined; raw rows, window
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -20,7 +20,6 @@ from driftline_streams.ingest.entries import Labels, Numbers, entries_of
 from driftline_streams.ingest.event import NO_CONTEXT, OPTIONAL_TEXTS, Event
 from driftline_streams.ingest.values import NO_TEXT, Texts, Values
 from driftline_streams.kernel.catalog import Catalog, class_name
-from driftline_streams.kernel.grid import Grid
 from driftline_streams.kernel.histogram import Floats, Ints
 
 
@@ -32,12 +31,11 @@ class Version:
     name: str
     spec: ModelSpec
     reference: Reference | None
-    grids: Mapping[str, Grid]  # of the reference's numeric signals
 
     @classmethod
     def of(cls, model: str, name: str, catalog: Catalog) -> Version:
         """What the catalog says of a version."""
-        return cls(model, name, catalog.spec(model), catalog.reference(model, name), catalog.grids(model, name))
+        return cls(model, name, catalog.spec(model), catalog.reference(model, name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,11 +139,6 @@ class Columns:
                 for name, column in self.stored.items()
             },
         )
-
-    def of_version(self, model: str, name: str) -> Ints:
-        """Which events are of this model version, ascending."""
-        place = [(version.model, version.name) for version in self.versions].index((model, name))
-        return np.flatnonzero(self.version == place)
 
 
 def _stored(events: Sequence[Event]) -> dict[str, Texts | list[str]]:

@@ -8,16 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from driftline_schemas.records import FeatureCell
 from driftline_streams.ingest.bounds import fold
 from driftline_streams.ingest.cells import Cells
 from driftline_streams.ingest.columns import Columns
 from driftline_streams.ingest.moments import Sums
-from driftline_streams.ingest.signals import Observations, Signal
+from driftline_streams.ingest.signals import Observations, Signal, Watchlists
 from driftline_streams.ingest.values import NO_TEXT, Texts
 from driftline_streams.kernel.effects import Coded, MapColumn, Rows
-from driftline_streams.kernel.grid import bins_of
 from driftline_streams.kernel.histogram import Ints, compact, tally
 from driftline_streams.kernel.limits import BIN_SEPARATOR, MAX_CATEGORIES, OTHER_CATEGORY
 
@@ -30,6 +30,17 @@ class Bins:
     label: Texts
     count: Ints
     folded: int  # texts beyond `MAX_CATEGORIES` of their signal
+
+    def by_group(self, chosen: Ints) -> list[dict[str, int]]:
+        """The histograms of the groups of the rows `chosen` (ascending), in their order."""
+        group = self.group[chosen]
+        label = [self.label.values[code] for code in self.label.code[chosen].tolist()]
+        count = self.count[chosen].tolist()
+        ends = [*(np.flatnonzero(np.diff(group)) + 1).tolist(), len(group)] if len(group) else []
+        begins = [0, *ends[:-1]]
+        return [
+            dict(zip(label[begin:end], count[begin:end], strict=True)) for begin, end in zip(begins, ends, strict=False)
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,25 +62,29 @@ class FeatureSums:
     sums: Sums
     bins: Bins
     dropped: int  # values of features beyond `MAX_SIGNALS`
+    watchlists: Watchlists  # for sums over parts of these events
 
     @classmethod
-    def of(cls, columns: Columns) -> FeatureSums:
+    def of(cls, columns: Columns, watchlists: Watchlists) -> FeatureSums:
         """Sum the events (at least one) over the feature windows of their models."""
-        seen = Observations.of(columns)
+        seen = Observations.of(columns, watchlists)
         width_ms = np.array([version.spec.feature_window_s * 1000 for version in columns.versions], np.int64)
         cells = Cells.of(columns, width_ms)
-        n_signals = len(seen.signals)
-        of_numbers = cells.of_event[seen.row] * n_signals + seen.signal
-        of_texts = cells.of_event[seen.text_row] * n_signals + seen.text_signal
-        ids = np.concatenate([of_numbers, of_texts, _expected(cells, seen.signals)])
-        groups, place = compact(ids, len(cells) * n_signals)
-        cell, signal = groups // n_signals, groups % n_signals
+        # Every signal of its version has an id in every cell: `begins[cell]` and what follows.
+        sizes = np.diff(seen.begins)[cells.version]
+        begins = np.cumsum(sizes) - sizes
+        first = begins - seen.begins[cells.version]
+        of_numbers = first[cells.of_event[seen.row]] + seen.signal
+        of_texts = first[cells.of_event[seen.text_row]] + seen.text_signal
+        ids = np.concatenate([of_numbers, of_texts, _expected(cells, seen, first)])
+        groups, place = compact(ids, int(sizes.sum()))
+        cell = np.searchsorted(begins, groups, side="right") - 1
+        signal = groups - first[cell]
         group, text_group = place[: len(of_numbers)], place[len(of_numbers) : len(of_numbers) + len(of_texts)]
         sums = Sums.of(group, seen.number, len(groups))
         is_text = seen.text.code != NO_TEXT
         n = sums.n + np.bincount(text_group[is_text], minlength=len(groups))
         explicit = np.bincount(group, minlength=len(groups)) + np.bincount(text_group, minlength=len(groups)) - n
-        declared = np.array([signal.declared for signal in seen.signals], np.bool_)[signal]
         events = np.bincount(cells.of_event, minlength=len(cells))[cell]
         return cls(
             columns=columns,
@@ -79,10 +94,11 @@ class FeatureSums:
             cell=cell,
             signal=signal,
             n=n,
-            nulls=np.where(declared, events - n, explicit),
+            nulls=np.where(seen.declared[signal], events - n, explicit),
             sums=sums,
             bins=_bins(seen, group, text_group, len(groups)),
             dropped=seen.dropped,
+            watchlists=watchlists,
         )
 
     def rows(self) -> Rows:
@@ -126,50 +142,64 @@ class FeatureSums:
         ends = _ends(self.cell[bins.group], len(self.cells))
         return MapColumn(ends, texts.column(place), bins.count.astype(np.uint64))
 
-    def records(self) -> list[list[FeatureCell]]:
-        """The cells of each version, in order of their windows; shape `(versions,)`."""
+    def sizes(self) -> Ints:
+        """About how many bytes the JSON of the `records` of each version takes; shape `(versions,)`."""
+        of_cell = 50 + 90 * np.bincount(self.cell, minlength=len(self.cells))
+        of_cell += 12 * np.bincount(self.cell[self.bins.group], minlength=len(self.cells))
+        return np.bincount(self.cells.version, of_cell, len(self.columns.versions)).astype(np.int64)
+
+    def records(self, chosen: npt.NDArray[np.bool_]) -> list[list[FeatureCell]]:
+        """The cells of each of the `chosen` versions, in order of their windows; shape `(versions,)`, as the result."""
         names = [signal.name for signal in self.signals]
-        start = self.cells.start_ms.tolist()
+        of_group = chosen[self.cells.version][self.cell]
+        groups = np.flatnonzero(of_group)
+        kept = np.flatnonzero(of_group[self.bins.group])
+        signal = [names[place] for place in self.signal[groups].tolist()]
+        sums = self.sums.records(groups, self.nulls, self.n)
+        bins = self.bins.by_group(kept)
+        binned = np.unique(self.bins.group[kept])  # groups that have bins
+        named = [names[place] for place in self.signal[binned].tolist()]
+        ends = _ends(self.cell[groups], len(self.cells)).tolist()
+        ends_binned = _ends(self.cell[binned], len(self.cells)).tolist()
         events = np.bincount(self.cells.of_event, minlength=len(self.cells)).tolist()
-        cells = [FeatureCell(window_ms=start[i], n=events[i], moments={}, bins={}) for i in range(len(self.cells))]
-        cell, signal = self.cell.tolist(), self.signal.tolist()
-        for group, moments in enumerate(self.sums.records(self.nulls, self.n)):
-            cells[cell[group]].moments[names[signal[group]]] = moments
-        labels = self.bins.label.values
-        columns = (self.bins.group.tolist(), self.bins.label.code.tolist(), self.bins.count.tolist())
-        for group, label, count in zip(*columns, strict=True):
-            cells[cell[group]].bins.setdefault(names[signal[group]], {})[labels[label]] = count
         by_version: list[list[FeatureCell]] = [[] for _ in self.columns.versions]
-        for record, version in zip(cells, self.cells.version.tolist(), strict=True):
-            by_version[version].append(record)
+        begin = begin_binned = 0
+        version, start_ms = self.cells.version.tolist(), self.cells.start_ms.tolist()
+        for cell in np.flatnonzero(chosen[self.cells.version]).tolist():
+            end, end_binned = ends[cell], ends_binned[cell]
+            by_version[version[cell]].append(
+                FeatureCell(
+                    window_ms=start_ms[cell],
+                    n=events[cell],
+                    moments=dict(zip(signal[begin:end], sums[begin:end], strict=True)),
+                    bins=dict(zip(named[begin_binned:end_binned], bins[begin_binned:end_binned], strict=True)),
+                )
+            )
+            begin, begin_binned = end, end_binned
         return by_version
 
 
-def _expected(cells: Cells, signals: list[Signal]) -> Ints:
-    """Ids (cell times number of signals, plus signal) of the declared signals, which every cell of a version has."""
-    declared: dict[int, list[int]] = {}
-    for place, signal in enumerate(signals):
-        if signal.declared:
-            declared.setdefault(signal.version, []).append(place)
-    places = {version: np.array(of_version, np.int64) for version, of_version in declared.items()}
-    return np.concatenate(
-        [cell * len(signals) + places[version] for cell, version in enumerate(cells.version.tolist())]
-    )
+def _expected(cells: Cells, seen: Observations, first: Ints) -> Ints:
+    """Ids of the declared signals, which every cell of a version has; `first` of a cell, plus the signal, is an id."""
+    declared = np.flatnonzero(seen.declared)
+    begins = np.searchsorted(declared, seen.begins)  # of the declared signals of each version
+    sizes = np.diff(begins)[cells.version]
+    ends = np.cumsum(sizes)
+    place = np.arange(ends[-1]) - np.repeat(ends - sizes - begins[cells.version], sizes)
+    ids: Ints = np.repeat(first, sizes) + declared[place]
+    return ids
 
 
 def _bins(seen: Observations, group: Ints, text_group: Ints, size: int) -> Bins:
     """Count numbers into the bins of their reference, and texts by themselves."""
-    grids = [signal.grid for signal in seen.signals if signal.grid is not None]
-    has_grid = np.array([signal.grid is not None for signal in seen.signals], np.bool_)
-    grid_of = np.cumsum(has_grid) - 1  # by signal
-    numeric = np.flatnonzero(has_grid[seen.signal] & ~np.isnan(seen.number))
-    index = bins_of(grids, grid_of[seen.signal[numeric]], seen.number[numeric])
+    numeric = np.flatnonzero((seen.edges.count > 0)[seen.signal] & ~np.isnan(seen.number))
+    index = seen.edges.bin_index(seen.signal[numeric], seen.number[numeric])
     is_text = np.flatnonzero(seen.text.code != NO_TEXT)
     given = Texts(seen.text.values, seen.text.code[is_text])
     known = {place: signal.categories for place, signal in enumerate(seen.signals) if signal.categories}
     texts, folded = fold(seen.text_signal[is_text], given, MAX_CATEGORIES, OTHER_CATEGORY, known)
 
-    numbers = 1 + max((len(grid.edges) for grid in grids), default=0)
+    numbers = 1 + int(seen.edges.count.max())
     labels = [*map(str, range(numbers)), *texts.values]
     ids = np.concatenate(
         [group[numeric] * len(labels) + index, text_group[is_text] * len(labels) + numbers + texts.code]

@@ -45,7 +45,7 @@ class Sums:
             max=most,
         )
 
-    def records(self, nulls: Ints, n: Ints | None = None) -> list[Moments]:
-        """`Moments` of the first `len(nulls)` groups; `n` replaces the count of numbers where texts count as well."""
+    def records(self, groups: Ints, nulls: Ints, n: Ints | None = None) -> list[Moments]:
+        """`Moments` of some groups; `n` replaces the count of numbers where texts count as well, shape as `nulls`."""
         columns = (self.n if n is None else n, nulls, self.sum, self.sum_squares, self.min, self.max)
-        return [Moments(*row) for row in zip(*(column[: len(nulls)].tolist() for column in columns), strict=True)]
+        return list(map(Moments, *(column[groups].tolist() for column in columns)))

@@ -5,8 +5,9 @@ In the walk: the last effect of a batch. Thousands of events become a few kiloby
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import msgspec
 import numpy as np
@@ -19,6 +20,7 @@ from driftline_streams.kernel.histogram import Ints
 from driftline_streams.kernel.limits import MAX_PARTIAL_BYTES
 
 _encode = msgspec.json.Encoder().encode
+_LAST = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,73 +43,75 @@ class Span:
 
 def spans(columns: Columns) -> dict[str, Span]:
     """The span of each model that has events."""
-    found: dict[str, Span] = {}
-    for place in np.flatnonzero(np.bincount(columns.version)).tolist():
-        times, model = columns.time_ms[columns.version == place], columns.versions[place].model
-        mine = Span(int(times.min()), int(times.max()))
-        other = found.get(model, mine)
-        found[model] = Span(min(mine.earliest_ms, other.earliest_ms), max(mine.latest_ms, other.latest_ms))
-    return found
-
-
-def partials(source: Source, windows: WindowSums, features: FeatureSums, reach: Mapping[str, Span]) -> list[Partial]:
-    """One record for each of the versions that has events, in their order; `reach` has the span of each model.
-
-    Only the last record of a model says how far the batch has come. Those before it say where the batch begins, for a
-    window must not close on the word of one version while the events of the next are still to come.
-    """
-    columns = windows.columns
-    window_cells, feature_cells = windows.records(), features.records()
-    last = {version.model: place for place, version in enumerate(columns.versions) if window_cells[place]}
-    return [
-        Partial(
-            model=version.model,
-            version=version.name,
-            topic=source.topic,
-            partition=source.partition,
-            first=source.first,
-            last=source.last,
-            watermark_ms=reach[version.model].latest_ms
-            if place == last[version.model]
-            else reach[version.model].earliest_ms,
-            window_ms=version.spec.window_s * 1000,
-            feature_window_ms=version.spec.feature_window_s * 1000,
-            reference=version.reference.id if version.reference is not None else "",
-            windows=window_cells[place],
-            features=feature_cells[place],
-        )
-        for place, version in enumerate(columns.versions)
-        if window_cells[place]
-    ]
+    places = {model: place for place, model in enumerate(dict.fromkeys(v.model for v in columns.versions))}
+    model = np.array([places[version.model] for version in columns.versions], np.int64)[columns.version]
+    earliest, latest = np.full(len(places), _LAST), np.full(len(places), -_LAST)
+    np.minimum.at(earliest, model, columns.time_ms)
+    np.maximum.at(latest, model, columns.time_ms)
+    found = zip(places, earliest.tolist(), latest.tolist(), strict=True)
+    return {name: Span(first, last) for name, first, last in found if first <= last}
 
 
 def encode(
     source: Source, offset: Ints, windows: WindowSums, features: FeatureSums, reach: Mapping[str, Span]
 ) -> list[tuple[Partial, bytes]]:
-    """`partials` with their JSON, each of at most `MAX_PARTIAL_BYTES`; `offset` has the events', shape `(n,)`.
+    """One record for each of the versions that has events, with its JSON; `offset` has the events', shape `(n,)`.
 
-    A longer one (many features, or many windows when a backlog is read) is replaced by the partials of the two halves
-    of its events, named by the offsets they cover: sums do not mind. That ends at a single event, whose partial is
-    bounded by the bounds on its features.
+    Only the last record of a model says how far the batch has come (`reach` has the span of each model). Those before
+    it say where the batch begins, for a window must not close on the word of one version while the events of the next
+    are still to come.
+
+    No message is longer than `MAX_PARTIAL_BYTES`: a longer one (many features, or many windows when a backlog is read)
+    is replaced by those of parts of its events, named by the offsets they cover: sums do not mind. That ends at a
+    single event, whose message is bounded by the bounds on its features.
     """
     columns = windows.columns
+    n = np.bincount(columns.version, minlength=len(columns.versions))
+    sizes = windows.sizes() + features.sizes()
+    # Records that are surely too long are not even made: making them is most of what a sparse backlog costs.
+    parts = np.where(n > 1, np.minimum(n, sizes // (MAX_PARTIAL_BYTES * 3 // 4) + 1), 1)
+    whole = (n > 0) & (parts == 1)
+    window_cells, feature_cells = windows.records(whole), features.records(whole)
+    last = {version.model: place for place, version in enumerate(columns.versions) if n[place]}
     out: list[tuple[Partial, bytes]] = []
-    for record in partials(source, windows, features, reach):
-        value = _encode(record)
-        if len(value) <= MAX_PARTIAL_BYTES or len(columns.of_version(record.model, record.version)) == 1:
-            out.append((record, value))
-            continue
-        mine = columns.of_version(record.model, record.version)
-        mine = mine[np.argsort(offset[mine], kind="stable")]
-        middle, begin_ms = len(mine) // 2, reach[record.model].earliest_ms
-        border = int(offset[mine[middle]])
-        halves = (
-            (mine[:middle], source.first, border - 1, begin_ms),
-            (mine[middle:], border, source.last, record.watermark_ms),
-        )
-        for events, first, last, watermark_ms in halves:
-            half = np.sort(events)
-            of_half = columns.take(half)
-            part, so_far = Source(source.topic, source.partition, first, last), Span(begin_ms, watermark_ms)
-            out += encode(part, offset[half], WindowSums.of(of_half), FeatureSums.of(of_half), {record.model: so_far})
+    for place in np.flatnonzero(n).tolist():
+        version = columns.versions[place]
+        span = reach[version.model]
+        mine = span if place == last[version.model] else Span(span.earliest_ms, span.earliest_ms)
+        if whole[place]:
+            record = Partial(
+                model=version.model,
+                version=version.name,
+                topic=source.topic,
+                partition=source.partition,
+                first=source.first,
+                last=source.last,
+                watermark_ms=mine.latest_ms,
+                window_ms=version.spec.window_s * 1000,
+                feature_window_ms=version.spec.feature_window_s * 1000,
+                reference=version.reference.id if version.reference is not None else "",
+                windows=window_cells[place],
+                features=feature_cells[place],
+            )
+            value = _encode(record)
+            if len(value) <= MAX_PARTIAL_BYTES or n[place] == 1:
+                out.append((record, value))
+                continue
+        rows = np.flatnonzero(columns.version == place)
+        rows = rows[np.argsort(offset[rows])]  # so that parts are the same whichever way an event was read
+        for covered, part, so_far in _parts(source, offset, rows, max(2, int(parts[place])), mine):
+            of_part = columns.take(part)
+            sums = WindowSums.of(of_part), FeatureSums.of(of_part, features.watchlists)
+            out += encode(covered, offset[part], *sums, {version.model: so_far})
     return out
+
+
+def _parts(source: Source, offset: Ints, rows: Ints, parts: int, span: Span) -> Iterator[tuple[Source, Ints, Span]]:
+    """So many parts of the events at `rows`: what each covers of the source, its rows, and how far it has come."""
+    first = source.first
+    pieces = np.array_split(rows, parts)
+    for piece, following in zip_longest(pieces, pieces[1:]):
+        last = source.last if following is None else int(offset[following[0]]) - 1
+        latest_ms = span.latest_ms if following is None else span.earliest_ms
+        yield Source(source.topic, source.partition, first, last), np.sort(piece), Span(span.earliest_ms, latest_ms)
+        first = last + 1

@@ -7,21 +7,24 @@ from __future__ import annotations
 
 import enum
 import math
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from driftline_streams.ingest.columns import Columns, Version
 from driftline_streams.ingest.values import NO_TEXT, Texts
 from driftline_streams.kernel.catalog import class_name
-from driftline_streams.kernel.grid import Grid
+from driftline_streams.kernel.edges import Edges
 from driftline_streams.kernel.histogram import Floats, Ints, compact
 from driftline_streams.kernel.limits import BIN_SEPARATOR, MAX_NAME_CHARS, MAX_SIGNALS
 
 OWN = ("score", "confidence", "prediction")
 FEATURE = "feature:"
+NOWHERE: Final = -1
+MAX_KEPT: Final = 5_000  # watchlists; each holds the edges of its signals, half a kilobyte of them for a numeric one
 
 
 class Kind(enum.IntEnum):
@@ -36,23 +39,73 @@ class Kind(enum.IntEnum):
 class Signal:
     """One signal of one model version. A `declared` one is expected of every event: where it is absent, it is null."""
 
-    version: int
     name: str
     kind: Kind
     declared: bool
-    grid: Grid | None  # the reference's bins; none without a reference or for categories
+    edges: Floats  # of the reference's bins; empty without a reference or for categories
     categories: frozenset[str]  # that the reference knows
+
+
+@dataclass(frozen=True, slots=True)
+class Watchlist:
+    """What is monitored of one model version: its own answers, then features; arrays have shape `(signals, …)`."""
+
+    signals: list[Signal]
+    places: dict[str, int]  # of the features
+    left_out: list[str]  # features that are not monitored though nobody said so
+    kind: Ints
+    declared: npt.NDArray[np.bool_]
+    edges: Edges
+
+    @classmethod
+    def of(cls, version: Version, seen: Mapping[str, int]) -> Watchlist:
+        """The watchlist for a batch in which features occur as often as `seen` says."""
+        declared, others, left_out = monitored(version, seen)
+        signals = _own(version)
+        places = {name: len(signals) + place for place, name in enumerate(declared + others)}
+        signals += [_feature(version, name, declared=True) for name in declared]
+        signals += [_feature(version, name, declared=False) for name in others]
+        return cls(
+            signals=signals,
+            places=places,
+            left_out=left_out,
+            kind=np.array([signal.kind for signal in signals], np.int64),
+            declared=np.array([signal.declared for signal in signals], np.bool_),
+            edges=Edges.of([signal.edges for signal in signals]),
+        )
+
+
+class Watchlists:
+    """The watchlists of model versions, kept from batch to batch: what events have of features hardly ever changes."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, str], tuple[Version, frozenset[str], Watchlist]] = {}
+
+    def of(self, version: Version, seen: Mapping[str, int]) -> Watchlist:
+        """As `Watchlist.of`."""
+        kept = self._kept.get((version.model, version.name))
+        if kept is not None and kept[1] == seen.keys() and kept[0] == version:
+            return kept[2]
+        made = Watchlist.of(version, seen)
+        if len(made.signals) < MAX_SIGNALS:  # beyond, it depends on how often each feature occurs
+            if len(self._kept) >= MAX_KEPT:
+                self._kept.clear()
+            self._kept[version.model, version.name] = version, frozenset(seen), made
+        return made
 
 
 @dataclass(frozen=True, slots=True)
 class Observations:
     """Every monitored value of a batch. Event `row[j]` has `number[j]` for the signal at `signal[j]`.
 
-    Event `text_row[j]` likewise has `text`; a null is NaN or no text. `dropped` counts the values of features beyond
-    `MAX_SIGNALS` or with unusable names.
+    Event `text_row[j]` likewise has `text`; a null is NaN or no text. The signals of a version stand side by side, from
+    `begins[version]` on. `dropped` counts the values of features beyond `MAX_SIGNALS` or with unusable names.
     """
 
     signals: list[Signal]
+    begins: Ints
+    declared: npt.NDArray[np.bool_]
+    edges: Edges
     row: Ints
     signal: Ints
     number: Floats
@@ -62,22 +115,20 @@ class Observations:
     dropped: int
 
     @classmethod
-    def of(cls, columns: Columns) -> Observations:
+    def of(cls, columns: Columns, watchlists: Watchlists) -> Observations:
         """All observations of a batch; those of the models' own answers stand first."""
         numbers, labels = columns.numbers, columns.labels
         number_pairs = _Pairs.of(columns, numbers.row, numbers.key)
         label_pairs = _Pairs.of(columns, labels.row, labels.key)
-        signals = [signal for place, version in enumerate(columns.versions) for signal in _own(place, version)]
-        places: dict[tuple[int, str], int] = {}  # of the features of versions among the signals
-        dropped = 0
-        for place, version in enumerate(columns.versions):
-            declared, others, left = monitored(version, number_pairs.counts(place) + label_pairs.counts(place))
-            dropped += left
-            for name in declared + others:
-                places[place, name] = len(signals)
-                signals.append(_feature(place, version, name, name in declared))
+        lists, dropped = [], 0
+        for version, seen in zip(columns.versions, _counts(columns, number_pairs, label_pairs), strict=True):
+            watched = watchlists.of(version, seen)
+            lists.append(watched)
+            dropped += sum(seen[name] for name in watched.left_out)
+        signals = [signal for watched in lists for signal in watched.signals]
+        begins = np.cumsum([0, *(len(watched.signals) for watched in lists)])
 
-        number_signal, label_signal = number_pairs.find(places), label_pairs.find(places)
+        number_signal, label_signal = number_pairs.find(lists, begins), label_pairs.find(lists, begins)
         kept, kept_labels = number_signal >= 0, label_signal >= 0
         # Most often everything is monitored, and then nothing is copied.
         of_numbers = numbers.row, number_signal, numbers.value
@@ -85,8 +136,8 @@ class Observations:
             of_numbers = numbers.row[kept], number_signal[kept], numbers.value[kept]
         of_labels = labels.row[kept_labels], label_signal[kept_labels], labels.value.code[kept_labels]
 
-        everyone, first = np.arange(columns.n), columns.version * len(OWN)
-        kinds = np.array([signal.kind for signal in signals], np.int64)
+        everyone, first = np.arange(columns.n), begins[columns.version]
+        kinds = np.concatenate([watched.kind for watched in lists])
         is_class = kinds[first + 2] == Kind.CATEGORICAL
         classes, answers = np.flatnonzero(is_class), np.flatnonzero(~is_class)
         shift = len(columns.label.values)  # the codes of features come after those of predicted classes
@@ -94,6 +145,9 @@ class Observations:
         return _by_kind(
             cls(
                 signals=signals,
+                begins=begins,
+                declared=np.concatenate([watched.declared for watched in lists]),
+                edges=Edges.join([watched.edges for watched in lists]),
                 row=np.concatenate([everyone, everyone, answers, of_numbers[0]]),
                 signal=np.concatenate([first, first + 1, first[answers] + 2, of_numbers[1]]),
                 number=np.concatenate([columns.score, columns.confidence, columns.value[answers], of_numbers[2]]),
@@ -125,22 +179,32 @@ class _Pairs:
         names = [key.values[code] for code in (pairs % keys).tolist()]
         return cls(pairs // keys, names, np.bincount(of_entry, minlength=len(pairs)), of_entry)
 
-    def counts(self, version: int) -> Counter[str]:
-        """How often each key occurs in a version."""
-        return Counter({self.names[pair]: int(self.count[pair]) for pair in np.flatnonzero(self.versions == version)})
+    def find(self, lists: Sequence[Watchlist], begins: Ints) -> Ints:
+        """The signal of each entry, -1 for those that are not monitored."""
+        found = [
+            lists[version].places.get(name, NOWHERE)
+            for version, name in zip(self.versions.tolist(), self.names, strict=True)
+        ]
+        place = np.array(found, np.int64)
+        return np.where(place == NOWHERE, NOWHERE, place + begins[self.versions])[self.of_entry]
 
-    def find(self, places: Mapping[tuple[int, str], int]) -> Ints:
-        """The place of the (version, key) of each entry, -1 for those without one."""
-        pairs = zip(self.versions.tolist(), self.names, strict=True)
-        return np.array([places.get(pair, -1) for pair in pairs], np.int64)[self.of_entry]
+
+def _counts(columns: Columns, *of_kinds: _Pairs) -> list[dict[str, int]]:
+    """How often each key occurs in each version."""
+    counts: list[dict[str, int]] = [{} for _ in columns.versions]
+    for pairs in of_kinds:
+        for version, name, count in zip(pairs.versions.tolist(), pairs.names, pairs.count.tolist(), strict=True):
+            mine = counts[version]
+            mine[name] = mine.get(name, 0) + count
+    return counts
 
 
-def monitored(version: Version, seen: Mapping[str, int]) -> tuple[list[str], list[str], int]:
-    """Which features are monitored: declared ones and others, at most `MAX_SIGNALS`, and how many values are left out.
+def monitored(version: Version, seen: Mapping[str, int]) -> tuple[list[str], list[str], list[str]]:
+    """Which features are monitored: declared ones and others, at most `MAX_SIGNALS`, and which are left out for that.
 
     `seen` has the features of the batch with the count of their values. Declared are those of the spec or, when it
     names none, of the reference; then every other feature that was seen is monitored too, frequent ones first.
-    What the spec leaves out on purpose is not counted.
+    What the spec leaves out on purpose is not left out for the bound.
     """
     spec = version.spec.features
     profiles = version.reference.signals if version.reference is not None else {}
@@ -152,32 +216,32 @@ def monitored(version: Version, seen: Mapping[str, int]) -> tuple[list[str], lis
     others = sorted(set(usable) - described, key=lambda name: (-seen[name], name)) if not spec else []
     others = others[: MAX_SIGNALS - len(declared)]
     wanted = set(seen) & described if spec else set(seen)
-    return declared, others, sum(seen[name] for name in wanted.difference(declared, others))
+    return declared, others, sorted(wanted.difference(declared, others))
 
 
-def _own(place: int, version: Version) -> list[Signal]:
+def _own(version: Version) -> list[Signal]:
     answer = Kind.NUMERIC if version.spec.kind == "regression" else Kind.CATEGORICAL
     kinds = (Kind.NUMERIC, Kind.NUMERIC, answer)
-    return [_signal(place, version, name, kind, declared=True) for name, kind in zip(OWN, kinds, strict=True)]
+    return [_signal(version, name, kind, declared=True) for name, kind in zip(OWN, kinds, strict=True)]
 
 
-def _feature(place: int, version: Version, name: str, declared: bool) -> Signal:
+def _feature(version: Version, name: str, *, declared: bool) -> Signal:
     described = version.spec.features.get(name)
     kind = described.type if described is not None else None
     if kind is None and version.reference is not None and FEATURE + name in version.reference.signals:
         kind = version.reference.signals[FEATURE + name].type
-    return _signal(place, version, FEATURE + name, Kind.AS_SENT if kind is None else Kind[kind.upper()], declared)
+    return _signal(version, FEATURE + name, Kind.AS_SENT if kind is None else Kind[kind.upper()], declared=declared)
 
 
-def _signal(place: int, version: Version, name: str, kind: Kind, declared: bool) -> Signal:
+def _signal(version: Version, name: str, kind: Kind, *, declared: bool) -> Signal:
     profile = version.reference.signals.get(name) if version.reference is not None else None
+    numeric = profile is not None and profile.type == "numeric" and kind is Kind.NUMERIC
     categorical = profile is not None and profile.type == "categorical" and kind is Kind.CATEGORICAL
     return Signal(
-        version=place,
         name=name,
         kind=kind,
         declared=declared,
-        grid=version.grids.get(name) if kind is Kind.NUMERIC else None,
+        edges=np.array(profile.edges if profile is not None and numeric else (), np.float64),
         categories=frozenset(profile.categories if profile is not None and categorical else ()),
     )
 

@@ -17,6 +17,7 @@ from driftline_streams.ingest.features import FeatureSums
 from driftline_streams.ingest.partials import Source, encode, spans
 from driftline_streams.ingest.raw import raw_rows
 from driftline_streams.ingest.read import Reader
+from driftline_streams.ingest.signals import Watchlists
 from driftline_streams.ingest.windows import WindowSums
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.effects import Effects, Message
@@ -50,6 +51,7 @@ class Ingest:
 
     def __init__(self, catalog: Catalog, prefix: str) -> None:
         self._read = Reader(catalog)
+        self._watchlists = Watchlists()
         self._prefix = prefix
 
     def __call__(self, batch: EventBatch, now_ms: int) -> IngestResult:
@@ -70,7 +72,7 @@ class Ingest:
         if columns is None:
             return IngestResult(rejects, rejected=rejected, unknown_fields=reading.unknown_fields)
         offset = np.array(offsets, np.int64)[columns.index]
-        windows, features = WindowSums.of(columns), FeatureSums.of(columns)
+        windows, features = WindowSums.of(columns), FeatureSums.of(columns, self._watchlists)
         source = Source(batch.topic, batch.partition, batch.first, batch.last)
         raw = raw_rows(columns, (batch.topic, batch.partition), offset, now_ms)
         counts = np.bincount(columns.version, minlength=len(columns.versions)).tolist()

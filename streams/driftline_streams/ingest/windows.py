@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from driftline_schemas.records import Buckets, WindowCell
 from driftline_streams.ingest.bounds import fold
@@ -94,37 +95,41 @@ class WindowSums:
             },
         )
 
-    def records(self) -> list[list[WindowCell]]:
-        """The whole cells (no segments) of each version, in order of their windows; shape `(versions,)`."""
-        size = len(self.cells)  # the whole cells are the first groups
-        ends = np.searchsorted(self.buckets.group, np.arange(size), side="right").tolist()
+    def sizes(self) -> Ints:
+        """About how many bytes the JSON of the `records` of each version takes; shape `(versions,)`."""
+        cells, buckets = len(self.cells), self.buckets.group
+        of_cell = 300 + 9 * np.bincount(buckets[buckets < cells], minlength=cells)
+        return np.bincount(self.cells.version, of_cell, len(self.columns.versions)).astype(np.int64)
+
+    def records(self, chosen: npt.NDArray[np.bool_]) -> list[list[WindowCell]]:
+        """The whole cells (no segments) of the `chosen` versions, in order; shape `(versions,)`, as the result."""
+        cells = np.flatnonzero(chosen[self.cells.version])  # the whole cells are the first groups
+        ends = np.searchsorted(self.buckets.group, cells, side="right").tolist()
+        begins = np.searchsorted(self.buckets.group, cells, side="left").tolist()
         bucket, count = self.buckets.bucket.tolist(), self.buckets.count.tolist()
-        n = self.n[:size].tolist()
-        latency = self.latency.records((self.n - self.latency.n)[:size])
-        score = self.score.records((self.n - self.score.n)[:size])
-        confidence = self.confidence.records((self.n - self.confidence.n)[:size])
-        errors, start = self.errors.tolist(), self.cells.start_ms.tolist()
-        cells: list[list[WindowCell]] = [[] for _ in self.columns.versions]
-        begin = 0
-        for cell, version in enumerate(self.cells.version.tolist()):
-            end = ends[cell]
-            sums = latency[cell]
-            cells[version].append(
+        latency = self.latency.records(cells, self.n - self.latency.n)
+        score = self.score.records(cells, self.n - self.score.n)
+        confidence = self.confidence.records(cells, self.n - self.confidence.n)
+        numbers = (column[cells].tolist() for column in (self.cells.version, self.cells.start_ms, self.n, self.errors))
+        by_version: list[list[WindowCell]] = [[] for _ in self.columns.versions]
+        for version, start_ms, n, errors, begin, end, of_latency, of_score, of_confidence in zip(
+            *numbers, begins, ends, latency, score, confidence, strict=True
+        ):
+            by_version[version].append(
                 WindowCell(
-                    window_ms=start[cell],
-                    n=n[cell],
-                    errors=errors[cell],
+                    window_ms=start_ms,
+                    n=n,
+                    errors=errors,
                     latency=Buckets(
                         counts=dict(zip(bucket[begin:end], count[begin:end], strict=True)),
-                        n=sums.n,
-                        sum=sums.sum,
-                        max=sums.max,
+                        n=of_latency.n,
+                        sum=of_latency.sum,
+                        max=of_latency.max,
                     ),
-                    signals={"latency_ms": sums, "score": score[cell], "confidence": confidence[cell]},
+                    signals={"latency_ms": of_latency, "score": of_score, "confidence": of_confidence},
                 )
             )
-            begin = end
-        return cells
+        return by_version
 
 
 def _ends(group: Ints, size: int) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:

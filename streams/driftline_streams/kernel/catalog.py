@@ -6,10 +6,8 @@ In the walk: `app.py` keeps one catalog a worker, fed by the compacted `models` 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
 from driftline_schemas.spec import ModelSpec, Reference
-from driftline_streams.kernel.grid import Grid
 
 # A class label that is written differently by model and label source must still be the same class.
 _INTEGRAL = re.compile(r"-?\d+\.0+")
@@ -22,7 +20,6 @@ class Catalog:
     def __init__(self) -> None:
         self._specs: dict[str, ModelSpec] = {}
         self._references: dict[tuple[str, str], Reference] = {}
-        self._grids: dict[tuple[str, str], dict[str, Grid]] = {}
         self.generation = 0  # grows with every change, so that what is derived from the catalog knows when to renew
 
     def update(self, record: ModelSpec | Reference) -> None:
@@ -31,7 +28,6 @@ class Catalog:
             self._specs[record.model] = record
         else:
             self._references[record.model, record.version] = record
-            self._grids.pop((record.model, record.version), None)
         self.generation += 1
 
     def remove(self, key: str) -> None:
@@ -39,7 +35,6 @@ class Catalog:
         model, is_reference, version = key.partition("@")
         if is_reference:
             self._references.pop((model, version), None)
-            self._grids.pop((model, version), None)
         else:
             self._specs.pop(model, None)
         self.generation += 1
@@ -52,17 +47,6 @@ class Catalog:
     def reference(self, model: str, version: str) -> Reference | None:
         """The reference that this version is compared with; `None` when there is none."""
         return self._references.get((model, version))
-
-    def grids(self, model: str, version: str) -> Mapping[str, Grid]:
-        """The bins of the numeric signals of its reference, by name; made once."""
-        found = self._grids.get((model, version))
-        if found is None:
-            reference = self.reference(model, version)
-            signals = reference.signals if reference is not None else {}
-            found = {name: Grid.of(p.edges) for name, p in signals.items() if p.type == "numeric" and p.edges}
-            if reference is not None:
-                self._grids[model, version] = found
-        return found
 
     def specs(self) -> list[ModelSpec]:
         """All described models, by name."""

@@ -209,18 +209,13 @@ class Join:
         """The truths with their predictions, hot or `cold`, and those without."""
         found: list[tuple[Truth, Served]] = []
         missed: dict[str, list[Truth]] = defaultdict(list)
-        horizons_ms: dict[str, int] = {}
-        recent = self.recent.find
-        for truth in truths:
-            model = truth.model
-            horizon_ms = horizons_ms.get(model)
-            if horizon_ms is None:
-                horizon_ms = horizons_ms[model] = self._horizon_ms(model)
-            served = recent(model, truth.prediction_id)
-            if served is not None and belongs(truth, served, horizon_ms):
+        horizons_ms = {model: self._horizon_ms(model) for model in {truth.model for truth in truths}}
+        recent = self.recent.find([truth.model for truth in truths], [truth.prediction_id for truth in truths])
+        for truth, served in zip(truths, recent, strict=True):
+            if served is not None and belongs(truth, served, horizons_ms[truth.model]):
                 found.append((truth, served))
             else:
-                missed[model].append(truth)
+                missed[truth.model].append(truth)
         if not cold:
             return found, [truth for asked in missed.values() for truth in asked]
         missing: list[Truth] = []

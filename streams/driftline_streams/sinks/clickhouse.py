@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import clickhouse_connect
@@ -28,8 +26,9 @@ from driftline_streams.kernel.effects import Rows
 from driftline_streams.settings import Settings
 from driftline_streams.sinks import native
 from driftline_streams.sinks.failures import explained
+from driftline_streams.telemetry.availability import Availability
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 OLDEST_VERSION = (25, 3)  # an LTS; nothing older has ever been tried
@@ -38,15 +37,6 @@ PATIENCE_S = 10.0  # how long a read that a person waits for is repeated
 WAIT_MAX_S = 5.0  # between two attempts
 RECEIVE_TIMEOUT_S = 120
 INLINE_FROM = 200  # values: longer lists do not travel in the address of the request, which servers limit
-
-
-@dataclass(frozen=True, slots=True)
-class Outage:
-    """ClickHouse does not answer: since when (Unix time, s), after how many attempts, and what was last heard."""
-
-    since: float
-    attempts: int
-    reason: str
 
 
 class ClickHouse:
@@ -69,7 +59,7 @@ class ClickHouse:
         self.settings = settings
         self.address = f"{settings.clickhouse_host}:{settings.clickhouse_port}"
         self.database = settings.clickhouse_database
-        self.unavailable: Outage | None = None  # for health checks
+        self.availability = Availability("ClickHouse", self.address)
         self._on_retry = on_retry
         self._client: Client | None = None
         self._connecting = threading.Lock()
@@ -254,7 +244,7 @@ class ClickHouse:
                 except Unavailable as outage:
                     self._failed(what, str(outage))
                     raise
-                self._answered()
+                self.availability.answered()
                 return done
         raise AssertionError("stamina ends with a result or an error")
 
@@ -267,25 +257,14 @@ class ClickHouse:
                 except Unavailable as outage:
                     self._failed("query", str(outage))
                     raise
-                self._answered()
+                self.availability.answered()
                 return done
         raise AssertionError("stamina ends with a result or an error")
 
     def _failed(self, what: str, reason: str) -> None:
-        before = self.unavailable
-        if before is None:
-            log.warning("ClickHouse is unavailable, retrying", address=self.address, waiting=what, reason=reason)
-            self.unavailable = Outage(time.time(), 1, reason)
-        else:
-            self.unavailable = replace(before, attempts=before.attempts + 1, reason=reason)
+        self.availability.failed(reason)
         if self._on_retry is not None:
             self._on_retry(what, reason)
-
-    def _answered(self) -> None:
-        outage, self.unavailable = self.unavailable, None
-        if outage is not None:
-            seconds = round(time.time() - outage.since, 1)
-            log.info("ClickHouse is back", address=self.address, seconds=seconds, attempts=outage.attempts)
 
 
 def older(version: str) -> bool:

@@ -4,12 +4,42 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from collections.abc import MutableMapping
 from typing import Any, Literal
 
 import orjson
 import stamina
 import structlog
+
+SPARSE_S = 30.0
+
+
+class Sparse(logging.Filter):
+    """Lets one line of a library through in 30 s: aiokafka writes a hundred a second during an outage.
+
+    >>> sparse, record = Sparse("a"), logging.makeLogRecord({"name": "a.b", "msg": "%s", "args": ("no",)})
+    >>> [sparse.filter(record), sparse.filter(record), sparse.filter(logging.makeLogRecord({"name": "ab"}))]
+    [True, False, True]
+    """
+
+    def __init__(self, library: str) -> None:
+        super().__init__()
+        self._library, self._dropped, self._next_at = library, 0, 0.0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line is written; the first after a silence says how many were not."""
+        if record.name != self._library and not record.name.startswith(self._library + "."):
+            return True
+        now = time.monotonic()
+        if now < self._next_at:
+            self._dropped += 1
+            return False
+        self._next_at = now + SPARSE_S
+        if self._dropped:
+            record.msg, record.args = f"{record.getMessage()} (and {self._dropped} lines since the last)", ()
+        self._dropped = 0
+        return True
 
 
 def _render_json(_: object, __: str, event: MutableMapping[str, Any]) -> str:
@@ -46,6 +76,7 @@ def configure(log_format: Literal["console", "json"], level: str) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *final],
         )
     )
+    handler.addFilter(Sparse("aiokafka"))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())

@@ -19,6 +19,7 @@ from yarl import URL
 
 from driftline_streams.errors import Unavailable, UsageError
 from driftline_streams.settings import Settings
+from driftline_streams.telemetry.availability import Availability
 from driftline_streams.transport.batch import Batch
 from driftline_streams.transport.credentials import credentials
 from driftline_streams.transport.feed import Ends, Feed, Handler
@@ -49,6 +50,7 @@ class BatchApp(faust.App):
         self.settings = settings
         self.feeds: dict[str, Feed] = {}  # by topic
         self.watermarks = Watermarks(settings)
+        self.kafka = Availability("Kafka", settings.kafka_bootstrap)
         self.failed = False
         self._lasting: list[Table] = []
         self._on_loss: LossHandler | None = None
@@ -185,8 +187,10 @@ class BatchApp(faust.App):
             try:
                 found = await self.watermarks.ends(mine)
             except Unavailable as error:
-                log.warning("cannot learn where the partitions end", error=str(error))
+                self.kafka.failed(str(error))
                 found = {}
+            if found:
+                self.kafka.answered()
             by_topic: dict[str, dict[int, int]] = defaultdict(dict)
             for (topic, partition), end in found.items():
                 by_topic[topic][partition] = end

@@ -47,7 +47,7 @@ class Producer:
                 "message.timeout.ms": 0,  # an outage blocks the batch for as long as it takes; it does not lose it
                 "message.max.bytes": 8 << 20,  # the topic's own limit decides
                 "queue.buffering.max.kbytes": QUEUED_KB,
-                "error_cb": lambda error: log.warning("sending to Kafka is disturbed", error=error.str()),
+                "error_cb": lambda error: log.debug("sending to Kafka is disturbed", error=error.str()),
             }
         )
 

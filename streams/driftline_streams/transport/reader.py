@@ -118,4 +118,5 @@ class Reader:
             log.warning("reading is disturbed", topic=self._topic, partition=partition, error=error.str())
 
     def _on_error(self, error: KafkaError) -> None:
-        log.warning("the connection to Kafka is disturbed", topic=self._topic, error=error.str())
+        # Twenty a second during an outage, which `BatchApp.kafka` tells of, and some whenever one of many brokers ends.
+        log.debug("the connection to Kafka is disturbed", topic=self._topic, error=error.str())

@@ -1,10 +1,14 @@
-"""How a contestant and the stopwatch talk: arguments, two marks on standard output, a file with what was counted."""
+"""How a contestant and the stopwatch talk: arguments, two marks on standard output, a file with what was counted.
+
+After the second mark a contestant waits until its standard input is closed.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +51,7 @@ class Task:
         that a later event closed. Who counts none has `None`.
         """
         _mark("done")
+        sys.stdin.read()  # until the costs have been read, for they go with the process
         self.out.write_text(json.dumps({"read": read, "windows": windows, "grace_ms": grace_ms}))
 
 
