@@ -36,6 +36,7 @@ from .traffic import LATENESS_S, PARTITIONS, Traffic
 # as it was by accident: only the name that is on record can tell where it ended.
 BATCH_EVENTS = (30, 45, 60, 80, 110)
 BATCH_AGE_S = 0.1
+STARTED = "--- started"
 STOP_S = 30.0  # what Kubernetes grants a worker
 
 WORKER = ("-m", "tests.chaos.worker")
@@ -80,7 +81,7 @@ class Fleet:
         own = {"DRIFTLINE_WORKER_ID": who, "DRIFTLINE_BATCH_EVENTS": str(self._sizes.choice(BATCH_EVENTS))}
         environment = {**os.environ, **self.settings.environment(), **own}
         with self.log_of(who).open("ab") as log:
-            log.write(f"--- started at {time.time():.3f}\n".encode())
+            log.write(f"{STARTED} at {time.time():.3f}\n".encode())
             log.flush()
             process = subprocess.Popen(
                 [sys.executable, *self._command], env=environment, stdout=log, stderr=log, start_new_session=True
@@ -128,12 +129,20 @@ class Fleet:
             for who, process in list(self._workers.items()):
                 if process.poll() is not None:
                     del self._workers[who]
-                    self.died.append(f"{who} ended by itself with exit code {process.returncode}")
+                    if self._gave_up(who):
+                        self.start(who)
+                    else:
+                        self.died.append(f"{who} ended by itself with exit code {process.returncode}")
             return sorted(self._workers)
 
     def log_of(self, who: str) -> Path:
         """Where a worker's log is kept."""
         return self.directory / f"worker-{who}.log"
+
+    def _gave_up(self, who: str) -> bool:
+        """Whether a worker only found nobody to talk to when it started, and said so: it may be started again."""
+        last = self.log_of(who).read_text(errors="replace").rpartition(STARTED)[2]
+        return "does not answer" in last and " reading " not in last and "Traceback" not in last
 
     def _taken(self, who: str) -> subprocess.Popen[bytes] | None:
         """A worker's process, which is ours to end now; `None` when it ended by itself."""

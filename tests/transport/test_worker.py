@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from driftline_streams.errors import UsageError
+from driftline_streams.embedded.ports import free_ports
+from driftline_streams.errors import Unavailable, UsageError
 from driftline_streams.transport import app as transport
 from driftline_streams.transport.app import build, faust_directory
 from driftline_streams.transport.batch import Batch
@@ -201,3 +202,9 @@ def test_a_second_worker_with_the_same_id_is_refused(lab: Any) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(UsageError, match="DRIFTLINE_WORKER_ID"):
             run(build(chosen))
+
+
+def test_a_broker_that_goes_away_while_a_worker_starts_is_one_sentence(lab: Any) -> None:
+    chosen = lab.settings(kafka_bootstrap=f"127.0.0.1:{free_ports(1)[0]}")
+    with pytest.raises(Unavailable, match="does not answer; is it up"):
+        run(build(chosen))

@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import structlog
+from aiokafka.errors import KafkaConnectionError
 
-from driftline_streams.errors import UsageError
+from driftline_streams.errors import Unavailable, UsageError
 from driftline_streams.settings import Settings
 from driftline_streams.transport.app import BatchApp, faust_directory
 
@@ -33,6 +34,8 @@ def run(app: BatchApp) -> int:
     ------
     UsageError
         If a worker with this id runs on this data directory.
+    Unavailable
+        If Kafka does not answer at the start.
     """
     with _only_one(app.settings):
         return asyncio.run(_run(app))
@@ -60,7 +63,12 @@ async def _run(app: BatchApp) -> int:
     # 705k). It stays on, because libraries leave reference cycles behind.
     gc.freeze()
     gc.set_threshold(200_000, 20, 20)
-    await app.start()
+    try:
+        await app.start()
+    except KafkaConnectionError as refused:
+        raise Unavailable(
+            f"Kafka at {app.settings.kafka_bootstrap} does not answer; is it up (`driftline up`)? {refused}"
+        ) from None
     ends = {asyncio.create_task(told.wait()), asyncio.create_task(app.wait_until_crashed())}
     await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     log.info("stopping", failed=app.crashed)
