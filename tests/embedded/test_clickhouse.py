@@ -194,6 +194,13 @@ def test_a_truncated_body_stores_nothing(clickhouse: Any, client: Client) -> Non
     assert stored(client) == 50_000
 
 
+def test_what_the_table_refuses_is_not_answered_as_stored(client: Client) -> None:
+    client.command("ALTER TABLE events ADD CONSTRAINT positive CHECK id > 0")
+    with pytest.raises(DatabaseError, match="VIOLATED_CONSTRAINT"):
+        client.raw_insert("events", ["id"], b"5\n0\n", fmt="CSV")
+    assert stored(client) == 0
+
+
 def test_a_client_that_dies_while_it_inserts_stores_nothing(
     clickhouse: Any, client: Client, eventually: Callable[..., Any]
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from driftline_streams.embedded.statement import Insert, insert_with_data, query
+from driftline_streams.embedded.statement import insert_with_data, query
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,8 @@ from driftline_streams.embedded.statement import Insert, insert_with_data, query
 def test_an_insert_is_parted_from_its_data(head: bytes, statement: str, form: str, data: bytes) -> None:
     found = insert_with_data(head)
     assert found is not None
-    assert found == Insert(statement, form, len(head) - len(data))
+    assert (found.sql + found.settings, found.format) == (statement, form)
+    assert head[found.data_at :] == data
 
 
 @pytest.mark.parametrize(

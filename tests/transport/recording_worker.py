@@ -1,8 +1,8 @@
 """A worker that writes down what it was given, for tests that kill it: `python recording_worker.py CONFIG_JSON`.
 
 Each process appends one JSON line a batch to a file of its own: the name and the ids. `summed` also keeps, in a table,
-the sum of the ids of each partition with the offset that it reflects. The id -1 is a bug, until there is a file `fixed`;
-the first worker that meets the id -2 freezes before it writes its table.
+the sum of the ids of each partition with the offset that it reflects. The id -1 is a bug, until there is a file
+`fixed`; the first worker that meets the id -2 freezes before it writes its table.
 """
 
 from __future__ import annotations

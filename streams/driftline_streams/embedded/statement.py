@@ -23,7 +23,7 @@ _INSERT = re.compile(
     + rb"(?:\((?:"
     + _QUOTED
     + rb"|\([^()]*+\)|[^()`\"])*+\)\s*)?"
-    + rb"(?:SETTINGS\s(?:"
+    + rb")(?P<settings>(?:SETTINGS\s(?:"
     + _STRING
     + rb"|[^'])*?)?)"
     + rb"\bFORMAT\s+(?P<format>\w+)(?:[ \t]*\r?\n|[ \t]+)?",
@@ -40,9 +40,10 @@ _KEEPS_STATE = re.compile(r"\s*(SET\s+(?!DEFAULT\s+ROLE)|USE\s|CREATE\s+(OR\s+RE
 
 @dataclass(frozen=True, slots=True)
 class Insert:
-    """`INSERT INTO … FORMAT name`, without the format and without the data."""
+    """`INSERT INTO … SETTINGS … FORMAT name` in its parts, without the data."""
 
     sql: str
+    settings: str  # with their word, or empty
     format: str
     data_at: int  # where the data starts in the bytes that were parsed
 
@@ -62,14 +63,17 @@ def insert_with_data(head: bytes) -> Insert | None:
     r"""The INSERT that `head`, the start of a request, holds; None when it is something else.
 
     >>> insert_with_data(b"INSERT INTO d.t (a, `b)`) FORMAT CSV\n1,2")
-    Insert(sql='INSERT INTO d.t (a, `b)`) ', format='CSV', data_at=37)
+    Insert(sql='INSERT INTO d.t (a, `b)`) ', settings='', format='CSV', data_at=37)
     >>> insert_with_data(b"INSERT INTO t VALUES ('a FORMAT CSV b')") is None
     True
     >>> insert_with_data(b"INSERT INTO t SELECT 1 FORMAT CSV ") is None
     True
     """
     found = _INSERT.match(head)
-    return Insert(found["sql"].decode(), found["format"].decode(), found.end()) if found else None
+    if found is None:
+        return None
+    sql, settings, form = (found[part].decode() for part in ("sql", "settings", "format"))
+    return Insert(sql, settings, form, found.end())
 
 
 def query(sql: str) -> Query:
