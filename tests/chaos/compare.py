@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -235,14 +234,10 @@ def published(settings: Settings, traffic: Traffic) -> list[str]:
     return out
 
 
-def batches(settings: Settings) -> tuple[int, int]:
-    """How many batches of predictions there were, and how many were carried out again: by their partials."""
-    seen: Counter[tuple[int, int, str, str]] = Counter()
-    for value in read(settings, topics.PARTIALS):
-        record = _PARTIALS.decode(value)
-        if isinstance(record, Partial):
-            seen[record.partition, record.first, record.model, record.version] += 1
-    return len({name[:2] for name in seen}), len({name[:2] for name, times in seen.items() if times > 1})
+def batches(settings: Settings) -> int:
+    """How many batches of predictions there were that caused partials."""
+    records = (_PARTIALS.decode(value) for value in read(settings, topics.PARTIALS))
+    return len({(record.partition, record.first) for record in records if isinstance(record, Partial)})
 
 
 def read(settings: Settings, topic: Topic) -> list[bytes]:

@@ -15,7 +15,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from driftline_streams import model_topic
@@ -59,6 +59,7 @@ class Fleet:
             worker_id="chaos",
         )
         self.clickhouse = ClickHouse(self.settings)
+        self.repeated = 0  # inserts that ClickHouse dropped
         self.died: list[str] = []  # workers that ended without being told to
         self._services = running
         self._command = command
@@ -164,6 +165,12 @@ class Fleet:
                 return
             before = stored
 
+    def count_repeated(self) -> None:
+        """Add the inserts that ClickHouse has dropped since it was started, for it had seen them."""
+        sql = "SELECT value FROM system.events WHERE event = 'DuplicatedInsertedBlocks'"
+        with suppress(Unavailable):
+            self.repeated += sum(row["value"] for row in self.clickhouse.query_rows(sql)) // 2  # it counts each twice
+
     # --- faults
 
     def suffer(self, fault: Fault) -> None:
@@ -185,6 +192,8 @@ class Fleet:
                 (self.kill if fault.hard else self.stop)(fault.who)
             case "broker" | "clickhouse":
                 service = self._services.kafka if fault.kind == "broker" else self._services.clickhouse
+                if fault.kind == "clickhouse":
+                    self.count_repeated()
                 service.kill()
                 time.sleep(fault.lasts_s)
                 service.restart()

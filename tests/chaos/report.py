@@ -24,21 +24,19 @@ TITLES: dict[Kind, str] = {
 }
 COLUMNS = (
     *("seed", *TITLES.values()),
-    *("events", "labels", "detections", "alerts", "batches", "repeated", "seconds", "verdict"),
+    *("events", "labels", "detections", "alerts", "batches", "repeats", "seconds", "verdict"),
 )
 
 
-def row(result: Result) -> list[str]:
-    """One run as the cells of `COLUMNS`."""
+def row(result: Result) -> dict[str, str]:
+    """One run, by column."""
     counts = result.plan.count()
-    return [
-        str(result.seed),
-        *(str(counts.get(kind, 0)) for kind in TITLES),
-        *(f"{n:,}" for n in (result.events, result.labels, result.detections, result.alerts)),
-        *(f"{n:,}" for n in (result.batches, result.repeated)),
-        f"{result.seconds:.0f}",
-        verdict(result),
-    ]
+    numbers = (
+        *(result.seed, *(counts.get(kind, 0) for kind in TITLES)),
+        *(result.events, result.labels, result.detections, result.alerts, result.batches, result.repeated),
+        round(result.seconds),
+    )
+    return dict(zip(COLUMNS, [*(f"{number:,}" for number in numbers), verdict(result)], strict=True))
 
 
 def verdict(result: Result) -> str:
@@ -47,12 +45,16 @@ def verdict(result: Result) -> str:
 
 
 def table(results: Sequence[Result]) -> Table:
-    """All runs, for the terminal."""
+    """All runs, for the terminal: all faults in one column."""
+    columns = [column for column in COLUMNS if column not in TITLES.values()]
     made = Table(box=None, pad_edge=False, header_style="dim")
-    for column in COLUMNS:
+    for column in (columns[0], "faults", *columns[1:]):
         made.add_column(column, justify="left" if column == "verdict" else "right")
     for result in results:
-        made.add_row(*row(result), style="red" if result.problems else "")
+        cells = row(result)
+        faults = str(len(result.plan.faults))
+        style = "red" if result.problems else ""
+        made.add_row(cells[columns[0]], faults, *(cells[column] for column in columns[1:]), style=style)
     return made
 
 
@@ -77,7 +79,7 @@ def markdown(results: Sequence[Result], command: str) -> str:
         "",
         f"| {' | '.join(COLUMNS)} |",
         f"|{'|'.join('---' if column == 'verdict' else '---:' for column in COLUMNS)}|",
-        *(f"| {' | '.join(row(result))} |" for result in results),
+        *(f"| {' | '.join(row(result).values())} |" for result in results),
     ]
     for result in results:
         lines += ["", *(f"- seed {result.seed}: {problem}" for problem in result.problems)] if result.problems else []

@@ -16,21 +16,26 @@ from driftline_streams.sinks.clickhouse import ClickHouse
 
 from .oracle import Expected
 
+STALLED_S = 40.0  # performance is looked at every 30 s
+LONGEST_S = 300.0
+
 READ = (topics.PREDICTIONS, topics.PARTIALS, topics.LABELS, topics.DETECTIONS)
 
 
-def wait(
-    settings: Settings, clickhouse: ClickHouse, expected: Expected, within_s: float, look: Callable[[], None]
-) -> str:
-    """Wait until nothing is left to do; empty then, else what is still missing after `within_s`.
+def wait(settings: Settings, clickhouse: ClickHouse, expected: Expected, look: Callable[[], None]) -> str:
+    """Wait until nothing is left to do; empty then, else what was still missing when nothing moved any more.
 
     `look` is called at each look.
     """
-    deadline = time.monotonic() + within_s
+    began = moved_at = time.monotonic()
+    before = ""
     while True:
         look()
         missing = left(settings, clickhouse, expected)
-        if not missing or time.monotonic() > deadline:
+        now = time.monotonic()
+        if missing != before:
+            before, moved_at = missing, now
+        if not missing or now - moved_at > STALLED_S or now - began > LONGEST_S:
             return missing
         time.sleep(0.3)
 
