@@ -60,6 +60,10 @@ class Stopwatch:
             beside_s=spent,
         )
 
+    def beside_s(self, name: str) -> float:
+        """CPU seconds that one of the services has spent until now."""
+        return self._cpu_s()[name] - self._before[name]
+
     def _cpu_s(self) -> dict[str, float]:
         times = {name: psutil.Process(pid).cpu_times() for name, pid in self._pids.items()}
         return {name: found.user + found.system for name, found in times.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 from driftline_schemas.topics import PREDICTIONS
@@ -40,7 +41,8 @@ LEFT JOIN (
 def run(course: Course, events: int, **settings: Any) -> Run:
     """Run one worker in a deployment of its own; what is given replaces its settings.
 
-    Wall time ends when every event is stored; CPU time when the detectors have followed.
+    Wall time ends when every event is stored; CPU time when the detectors have followed; ClickHouse's is told a second
+    time when it has merged what it stored.
 
     Raises
     ------
@@ -57,10 +59,12 @@ def run(course: Course, events: int, **settings: Any) -> Run:
             stopwatch.stop_wall()
             deployment.wait_until_watched()
             cost = stopwatch.stop()
+            deployment.wait_until_merged()
+            merged = {**cost.beside_s, "clickhouse_merged": stopwatch.beside_s("clickhouse")}
         ledger = deployment.driftline("ledger")
         if ledger.returncode:
-            raise DidNotRun(f"the ledger does not hold: {ledger.stderr.strip()}")
+            raise DidNotRun(" ".join(ledger.stderr.split())[:200])
         with closing(ClickHouse(deployment.settings)) as database:
-            return Run(events, cost, disagreement(database.query_rows(WINDOWS), lap.truth))
+            return Run(events, replace(cost, beside_s=merged), disagreement(database.query_rows(WINDOWS), lap.truth))
     finally:
         deployment.drop()

@@ -113,7 +113,8 @@ lost or counted twice. Its wall time ends when the last event is stored, its CPU
 {beside}"""
 
 BESIDE = """
-Beside it, an event costs ClickHouse {clickhouse_cpu_us_per_event} µs of CPU and Kafka {kafka_cpu_us_per_event} µs.
+Beside it, an event costs ClickHouse {clickhouse_cpu_us_per_event} µs of CPU, {clickhouse_merged_cpu_us_per_event} with
+the merges that follow, and Kafka {kafka_cpu_us_per_event} µs.
 """
 
 HEAD = ["", "events per CPU second", "µs", "of the limit", "events a second", "start", "peak", "right", "what it does"]

@@ -153,6 +153,15 @@ class Deployment:
         self.wait_until_done(PARTIALS)
         self.wait_until_done(DETECTIONS)
 
+    def wait_until_merged(self, within_s: float = 60.0) -> None:
+        """Return when ClickHouse has had nothing to merge for half a second, or after `within_s` seconds."""
+        deadline, quiet = time.monotonic() + within_s, 0
+        with closing(ClickHouse(self.settings)) as database:
+            while quiet < 5 and time.monotonic() < deadline:
+                [merges] = database.query_rows("SELECT count() AS n FROM system.merges")
+                quiet = 0 if merges["n"] else quiet + 1
+                time.sleep(0.1)
+
     def driftline(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command of the CLI on this deployment."""
         return subprocess.run(
