@@ -28,6 +28,7 @@ from driftline_streams.detectors.detect import Detect
 from driftline_streams.errors import BrokenInvariant, DriftlineError, Unavailable, UsageError
 from driftline_streams.ingest import Ingest
 from driftline_streams.kernel.catalog import Catalog
+from driftline_streams.kernel.clock import Steady
 from driftline_streams.kernel.effects import Effects, Message
 from driftline_streams.kernel.refused import lose, reasons
 from driftline_streams.ledger_gaps import Gaps
@@ -87,8 +88,9 @@ class Pipeline:
         self.notify_state = self.app.table("notify")
 
         self._gaps = Gaps(settings)
+        self._steady = Steady()
         self._partitions: dict[str, int] = {}  # by topic, as the broker has them
-        self._announced = False  # whether `detect` knows the source partitions
+        self._announced = 0  # source partitions that `detect` knows of
         self._labels_at = 0.0  # when outcomes were last kept, in seconds of the monotonic clock
         self._judged_at = 0.0  # when performance was last compared with its limits
         self._unmirrored: list[model_topic.Entry] = []  # entries that are not in ClickHouse yet
@@ -113,7 +115,7 @@ class Pipeline:
 
     async def on_predictions(self, batch: Batch) -> None:
         """Ingest: raw rows, sums of windows and features, partials for `detect`, and what was refused."""
-        if not self._announced:
+        if batch.partition >= self._announced:
             await self._announce()
         result = self.ingest(batch, _now_ms())
         await self._carry_out(batch.name, result.effects)
@@ -201,12 +203,18 @@ class Pipeline:
     async def send_clocks(self) -> None:
         """Tell `detect` which partitions are silent, so that their windows close."""
         idle = self.app.idle_partitions(self._name(topics.PREDICTIONS), self.settings.idle_s)
-        await self._send_clocks(idle, _now_ms())
+        await self._send_clocks(idle, self._steady.now_ms())
 
     async def _announce(self) -> None:
-        """Tell `detect` which source partitions there are, before the first partial: it waits for all of them."""
-        await self._send_clocks(range(self._partitions[self._name(topics.PREDICTIONS)]), time_ms=0)
-        self._announced = True
+        """Tell `detect` which source partitions there are, before the first partial: it waits for all of them.
+
+        Again when a batch comes from a partition that was not there before.
+        """
+        if self._announced:
+            await asyncio.to_thread(self._look_at_topics)
+        partitions = range(self._partitions[self._name(topics.PREDICTIONS)])
+        await self._send_clocks(partitions, time_ms=0)
+        self._announced = len(partitions)
 
     async def _send_clocks(self, sources: Iterable[int], time_ms: int) -> None:
         source, partials = self._name(topics.PREDICTIONS), self._name(topics.PARTIALS)
@@ -244,7 +252,7 @@ class Pipeline:
         Unavailable
             If Kafka does not answer.
         """
-        self._partitions = {topic.name: topic.partitions for topic in describe(self.settings)}
+        self._look_at_topics()
         if missing := [name for name, partitions in self._partitions.items() if not partitions]:
             raise UsageError(f"run `driftline topics` first: {missing[0]} does not exist")
         with suppress(Unavailable):
@@ -254,6 +262,9 @@ class Pipeline:
                 )
         self._unmirrored = self.models.catch_up()
         model_topic.update(self.catalog, self._unmirrored)
+
+    def _look_at_topics(self) -> None:
+        self._partitions = {topic.name: topic.partitions for topic in describe(self.settings)}
 
     async def follow_models(self) -> None:
         """Take in specs and references as they are published, and mirror them into ClickHouse."""

@@ -6,6 +6,7 @@ In the walk: `ingest` turns the timestamps of a batch into milliseconds and wind
 from __future__ import annotations
 
 import datetime as dt
+import time
 from collections.abc import Sequence
 from typing import cast
 
@@ -31,6 +32,26 @@ def all_to_ms(instants: Sequence[dt.datetime | int]) -> Ints:
     except AttributeError:
         return np.array([to_ms(instant) for instant in instants], np.int64)
     return np.rint(seconds * 1_000_000).astype(np.int64) // 1000
+
+
+class Steady:
+    """Time that goes on evenly: it begins at the wall clock's and takes no part in its steps.
+
+    The clocks of silent partitions need it: the watermark never goes back, so that an hour too far ahead is an hour in
+    which no window of theirs closes.
+    """
+
+    def __init__(self) -> None:
+        self._ahead_ns = time.time_ns() - _since_boot_ns()
+
+    def now_ms(self) -> int:
+        """Milliseconds since the epoch."""
+        return (self._ahead_ns + _since_boot_ns()) // 1_000_000
+
+
+def _since_boot_ns() -> int:
+    # Linux's monotonic clock stands still while a laptop sleeps, this one does not; elsewhere there is but one.
+    return time.clock_gettime_ns(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 def window_start(ms: int, width_ms: int) -> int:

@@ -44,6 +44,7 @@ class Waiting:
         self._due: dict[int, list[Truth]] = {}  # second → labels
         self._seconds: list[int] = []  # a heap of the keys of `_due`
         self._n = 0
+        self._asked_ms = 0  # when `due` was last asked
         self.overflowed = 0
 
     def __len__(self) -> int:
@@ -98,6 +99,9 @@ class Waiting:
 
         Whoever took them removes or postpones every one.
         """
+        if now_ms < self._asked_ms - FIRST_DELAY_MS:
+            self._set_back(now_ms)
+        self._asked_ms = now_ms
         taken: list[Truth] = []
         while self._seconds and self._seconds[0] * 1000 <= now_ms and len(taken) < limit:
             second = self._seconds[0]
@@ -127,6 +131,12 @@ class Waiting:
     def all(self) -> list[Truth]:
         """Every label in wait."""
         return [truth for by_id in self._by_id.values() for found in by_id.values() for truth in found]
+
+    def _set_back(self, now_ms: int) -> None:
+        """The wall clock was: without this, labels would wait for as many hours more."""
+        self._due, self._seconds = {}, []
+        for truth in self.all():
+            self._schedule(truth, now_ms + delay_ms(truth.attempt))
 
     def _schedule(self, truth: Truth, due_ms: int) -> None:
         second = -(-due_ms // 1000)

@@ -222,6 +222,7 @@ def build(settings: Settings) -> BatchApp:
         consumer_group_instance_id=settings.worker_id,
         broker_session_timeout=SESSION_S,
         broker_heartbeat_interval=SESSION_S / 4,
+        consumer_metadata_max_age_ms=10_000,  # so long does a new partition go unread
         broker_request_timeout=30.0,  # must not be shorter than the session
         datadir=str(faust_directory(settings)),
         store="memory://",
