@@ -11,7 +11,7 @@ from driftline_streams.sinks.clickhouse import ClickHouse
 
 from .course import Course, DidNotRun, Run
 from .events import records
-from .measure import Stopwatch
+from .measure import Cost, Stopwatch
 from .services import Deployment, send
 from .verdict import disagreement
 
@@ -47,24 +47,30 @@ def run(course: Course, events: int, **settings: Any) -> Run:
     Raises
     ------
     DidNotRun
-        If the ledger does not hold at the end.
+        If the worker fails, takes longer than ten minutes, or leaves a ledger that does not hold.
     """
     lap = course.lap(events)
     deployment = Deployment(course.services, records(), **settings)
     try:
-        send(course.services.kafka_bootstrap, deployment.topic(PREDICTIONS), lap.sample.messages())
-        with deployment.worker() as worker:
-            stopwatch = Stopwatch(worker.process.pid, course.services)
-            deployment.wait_until_stored()
-            stopwatch.stop_wall()
-            deployment.wait_until_watched()
-            cost = stopwatch.stop()
-            deployment.wait_until_merged()
-            merged = {**cost.beside_s, "clickhouse_merged": stopwatch.beside_s("clickhouse")}
+        send(deployment.settings.kafka_bootstrap, deployment.topic(PREDICTIONS), lap.sample.messages())
+        cost = _work(deployment, course)
         ledger = deployment.driftline("ledger")
         if ledger.returncode:
             raise DidNotRun(" ".join(ledger.stderr.split())[:200])
         with closing(ClickHouse(deployment.settings)) as database:
-            return Run(events, replace(cost, beside_s=merged), disagreement(database.query_rows(WINDOWS), lap.truth))
+            return Run(events, cost, disagreement(database.query_rows(WINDOWS), lap.truth))
+    except (RuntimeError, TimeoutError) as error:
+        raise DidNotRun(" ".join(str(error).split())[-200:]) from error
     finally:
         deployment.drop()
+
+
+def _work(deployment: Deployment, course: Course) -> Cost:
+    with deployment.worker() as worker:
+        stopwatch = Stopwatch(worker.process.pid, course.services)
+        deployment.wait_until_stored()
+        stopwatch.stop_wall()
+        deployment.wait_until_watched()
+        cost = stopwatch.stop()
+        deployment.wait_until_merged()
+        return replace(cost, beside_s={**cost.beside_s, "clickhouse_merged": stopwatch.beside_s("clickhouse")})

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -84,7 +84,7 @@ def send(bootstrap: str, topic: str, messages: Iterable[tuple[bytes, bytes]]) ->
         if sent % 5_000 == 0:
             producer.poll(0)
     if left := producer.flush(120):
-        raise TimeoutError(f"{left} of {sent} events did not reach {topic}")
+        raise TimeoutError(f"{left} of {sent} messages did not reach {topic}")
     return sent
 
 
@@ -110,6 +110,7 @@ class Deployment:
             database.create_database()
             migrate(database)
         model_topic.publish(self.settings, list(models))
+        self._workers: list[Worker] = []
 
     def topic(self, topic: Topic) -> str:
         """Its full name."""
@@ -128,11 +129,13 @@ class Deployment:
                 stdout=out,
                 stderr=out,
             )
+        worker = Worker(process, log)
+        self._workers.append(worker)
         try:
-            worker = Worker(process, log)
             worker.wait_until_ready()
             yield worker
         finally:
+            self._workers.remove(worker)
             process.terminate()
             try:
                 process.wait(STOP_S)
@@ -141,8 +144,30 @@ class Deployment:
                 process.wait()
 
     def wait_until_done(self, *topics: Topic, within_s: float = 600.0) -> None:
-        """Return when the group has finished everything that is on these topics now."""
-        asyncio.run(_wait_until_done(self.settings, [self.topic(topic) for topic in topics], within_s))
+        """Return when the group has finished everything that is on these topics now.
+
+        Raises
+        ------
+        RuntimeError
+            If a worker of this deployment has ended.
+        TimeoutError
+            If it takes longer than `within_s`.
+        """
+        asyncio.run(self._wait_until_done([self.topic(topic) for topic in topics], within_s))
+
+    async def _wait_until_done(self, topics: Sequence[str], within_s: float) -> None:
+        # aiokafka, as in `ledger_positions`: confluent-kafka fails on commit metadata. It never joins the group.
+        settings = self.settings
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=settings.kafka_bootstrap, group_id=settings.group, enable_auto_commit=False
+        )
+        async with asyncio.timeout(within_s), consumer:
+            partitions = [TopicPartition(topic, p) for topic in topics for p in range(settings.partitions)]
+            for partition, end in (await consumer.end_offsets(partitions)).items():
+                while (await consumer.committed(partition) or 0) < end:
+                    for worker in self._workers:
+                        worker.check()
+                    await asyncio.sleep(LOOK_EVERY_S)
 
     def wait_until_stored(self) -> None:
         """Return when all predictions are stored or rejected."""
@@ -194,18 +219,12 @@ class Worker:
         """Return when it has its partitions and begins to read; raises `RuntimeError` when it ends before."""
         deadline = time.monotonic() + START_S
         while " reading " not in self.log.read_text():
-            if self.process.poll() is not None or time.monotonic() > deadline:
+            self.check()
+            if time.monotonic() > deadline:
                 raise RuntimeError(f"the worker does not read:\n{self.log.read_text()[-2000:]}")
             time.sleep(0.002)
 
-
-async def _wait_until_done(settings: Settings, topics: list[str], within_s: float) -> None:
-    # aiokafka, as in `ledger_positions`: confluent-kafka fails on commit metadata. The consumer never joins the group.
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.kafka_bootstrap, group_id=settings.group, enable_auto_commit=False
-    )
-    async with asyncio.timeout(within_s), consumer:
-        partitions = [TopicPartition(topic, p) for topic in topics for p in range(settings.partitions)]
-        for partition, end in (await consumer.end_offsets(partitions)).items():
-            while (await consumer.committed(partition) or 0) < end:  # noqa: ASYNC110 - only the broker knows
-                await asyncio.sleep(LOOK_EVERY_S)
+    def check(self) -> None:
+        """Raise `RuntimeError` when it has ended."""
+        if self.process.poll() is not None:
+            raise RuntimeError(f"the worker ended:\n{self.log.read_text()[-2000:]}")

@@ -78,8 +78,8 @@ def main() -> None:
         sums = {name: value[name] for name in ("n", "errors", "quantiles")}
         found.append({"model": model, "version": version, "window": value["start"], **sums, "means": means})
 
-    def add(event: dict[str, Any]) -> None:
-        key = event["model"], event["version"], time_ms(event["timestamp"]) // WINDOW_MS * WINDOW_MS
+    def add(event: dict[str, Any], _: Any, timestamp_ms: int, *__: Any) -> None:
+        key = event["model"], event["version"], timestamp_ms // WINDOW_MS * WINDOW_MS
         window = own.get(key)
         if window is None:
             window = own[key] = Running(key[0])
@@ -100,7 +100,7 @@ def main() -> None:
         windows.update(closed, metadata=True)
         windows.to_topic(results)
     else:
-        events.update(add)
+        events.update(add, metadata=True)
     app.run()
     found += [window.result(key) for key, window in own.items()]
     task.done(read, found, grace_ms=GRACE_MS if task.variant == "windows" else None)
