@@ -34,7 +34,7 @@ from .traffic import LATENESS_S, PARTITIONS, Traffic
 
 # So small that a run has hundreds of batches. A worker that starts has one of these, so that nobody cuts a batch again
 # as it was by accident: only the name that is on record can tell where it ended.
-BATCH_EVENTS = (30, 45, 60, 80, 110)
+BATCH_EVENTS = (50, 80, 120, 170)
 BATCH_AGE_S = 0.1
 STARTED = "--- started"
 STOP_S = 30.0  # what Kubernetes grants a worker

@@ -34,8 +34,8 @@ class Size:
     seconds: float
 
 
-FULL = Size(events=16_000, seconds=20.0)
-SHORT = Size(events=6_000, seconds=10.0)  # for the suite
+FULL = Size(events=10_000, seconds=16.0)
+SHORT = Size(events=4_000, seconds=8.0)  # for the suite
 
 
 @dataclass(slots=True)

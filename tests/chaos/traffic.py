@@ -35,8 +35,8 @@ from driftline_streams.reference.build import build
 PARTITIONS = 4
 LATENESS_S = 15.0  # of the workers
 JITTER_S = 6.0
-SPAN_S = 7_200.0  # of event time
-CODA_S = 10_800.0  # the last events of all, which close every window before them
+SPAN_S = 3_600.0  # of event time
+CODA_S = 7_200.0  # the last events of all, which close every window before them
 HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
 
@@ -144,7 +144,7 @@ def _predictions(rng: np.random.Generator, n: int, begin_ms: int) -> Iterator[Me
     for i in range(n):
         model, version, role, _ = choices[chosen[i]]
         place = i / n
-        late_s = rng.uniform(300, 3000) if model == "stray" and rng.random() < 0.3 else 0.0
+        late_s = rng.uniform(300, 2000) if model == "stray" and rng.random() < 0.3 else 0.0
         time_ms = begin_ms + int(1000 * max(0.0, place * SPAN_S + jitter_s[i] - late_s))
         event = _event(rng, model, version, role, place)
         event["prediction_id"] = f"{model}-{i}"
