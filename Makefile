@@ -6,7 +6,7 @@ ARGS ?=
 SEEDS ?= 20
 SEED_FROM ?= 1
 
-.PHONY: demo test chaos bench freshness check lint format lock clean help
+.PHONY: demo test chaos bench freshness growth check lint format lock clean help
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -30,6 +30,9 @@ freshness: $(VENV)/dev.stamp ## how old rows and alerts are at 20,000 events a s
 
 chaos: $(VENV)/dev.stamp ## the crash test, SEEDS=20 from SEED_FROM=1; ARGS="--report docs/chaos.md" keeps its table
 	$(BIN)/python -m tests.chaos --seeds $(SEEDS) --from $(SEED_FROM) --prove $(ARGS)
+
+growth: $(VENV)/dev.stamp ## what an event costs with many models, features and partitions, and when it is rare; writes docs/growth.md
+	@$(BIN)/python -m tests.bench.growth $(ARGS)
 
 format: $(VENV)/dev.stamp ## put the code into its one shape
 	$(BIN)/ruff check --fix .

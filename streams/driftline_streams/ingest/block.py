@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,6 @@ from driftline_streams.ingest.layout import ABSENT, ABSENT_BITS, ABSENT_CODE
 from driftline_streams.ingest.values import NO_TEXT, Texts, Values
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.histogram import Floats, Ints, compact
-from driftline_streams.kernel.instants import instants_ms
 from driftline_streams.kernel.limits import EARLIEST_MS, FUTURE_MS
 
 
@@ -45,14 +45,22 @@ class Block:
         for gathered, new in zip(self._lists, lists, strict=True):
             gathered.extend(new)
 
-    def columns(self, catalog: Catalog, now_ms: int) -> tuple[Columns | None, Ints]:
-        """The columns of all events that are surely right, and where in the batch the others were."""
+    @property
+    def timestamps(self) -> list[Any]:
+        """Those of all events, as they were sent."""
+        return self._lists[self.form.lists.index(Place(ANSWER, "timestamp"))]
+
+    def columns(self, catalog: Catalog, time_ms: Ints, now_ms: int) -> tuple[Columns | None, Ints]:
+        """The columns of all events that are surely right, and where in the batch the others were.
+
+        `time_ms` has the times that the timestamps stand for.
+        """
         form = self.form
         lists = dict(zip(form.lists, self._lists, strict=True))
         events = _Events(
             form=form,
             index=np.concatenate(self._index),
-            time_ms=instants_ms(lists[Place(ANSWER, "timestamp")]),
+            time_ms=time_ms,
             numbers=np.concatenate(self._numbers).reshape(-1, len(form.numbers)),
             codes=np.frombuffer(b"".join(self._codes), np.uint8).reshape(-1, len(form.codes)),
             lists=lists,
@@ -64,7 +72,7 @@ class Block:
         return events.take(np.flatnonzero(usual)).columns(catalog) if usual.any() else None, rest
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Events:
     """`n` events: `numbers` and `codes` have a column for each of the form's, lists have `n` values."""
 
@@ -78,8 +86,8 @@ class _Events:
     def usual(self, now_ms: int) -> npt.NDArray[np.bool_]:
         """Which events are surely right, shape `(n,)`; `decode.admit` says of the others what is wrong, if anything."""
         in_time = (self.time_ms >= EARLIEST_MS) & (self.time_ms <= now_ms + FUTURE_MS)
-        answers = self.answers()
-        answered = (answers.text.code != NO_TEXT) | ~np.isnan(answers.number) | self.failed()
+        answers = self.answers
+        answered = (answers.text.code != NO_TEXT) | ~np.isnan(answers.number) | self.failed
         usual: npt.NDArray[np.bool_] = in_time & answered
         for place in (Place(ANSWER, "context"), Place(ANSWER, "features")):
             if place in self.lists:
@@ -96,7 +104,7 @@ class _Events:
     def columns(self, catalog: Catalog) -> Columns:
         """What `Columns.of` would make of the same events."""
         n = len(self.index)
-        answers = self.answers()
+        answers = self.answers
         versions = self.texts("version")
         present, version = compact(versions.code, len(versions.values))
         names = [versions.values[code] for code in present.tolist()]
@@ -118,7 +126,7 @@ class _Events:
             versions=[Version.of(self.form.model, name, catalog) for name in names],
             version=version,
             time_ms=self.time_ms,
-            failed=self.failed(),
+            failed=self.failed,
             latency_ms=self.number("latency_ms"),
             score=self.number("score"),
             confidence=self.number("confidence"),
@@ -133,8 +141,9 @@ class _Events:
 
     def number(self, name: str) -> Floats:
         """A number of the event itself, NaN where there is none."""
-        return self.numbers[:, self.form.numbers.index(Place(ANSWER, name))]
+        return self.numbers[:, self.form.number_at[Place(ANSWER, name)]]
 
+    @cached_property
     def failed(self) -> npt.NDArray[np.bool_]:
         """Whether the model failed."""
         status = self.texts("status")
@@ -146,16 +155,18 @@ class _Events:
         place = Place(ANSWER, name)
         if place in self.lists:
             return Texts.of(self.lists[place])
-        column, texts = next((j, texts) for j, (at, texts) in enumerate(self.form.codes) if at == place)
+        column = self.form.code_at[place]
         code = self.codes[:, column].astype(np.int64)
-        return Texts(texts, np.where(code < ABSENT_CODE, code, NO_TEXT))
+        code[code >= ABSENT_CODE] = NO_TEXT
+        return Texts(self.form.codes[column][1], code)
 
+    @cached_property
     def answers(self) -> Values:
         """The predictions."""
         place = Place(ANSWER, "prediction")
         if place in self.lists:
             return Values.of([None if value is ABSENT else value for value in self.lists[place]])
-        if place in self.form.numbers:
+        if place in self.form.number_at:
             return Values(self.number("prediction"), Texts.nothing(len(self.index)))
         return Values(np.full(len(self.index), np.nan), self.texts("prediction"))
 
@@ -172,33 +183,34 @@ class _Events:
         return Numbers.beside(numbers), Labels.beside(labels)
 
     def _numbers(self, name: str) -> Numbers:
-        n = len(self.index)
-        columns = [j for j, place in enumerate(self.form.numbers) if place.where == name]
-        keys = [self.form.numbers[j].name for j in columns]
-        value = self.numbers[:, columns].ravel()
-        row, key = np.repeat(np.arange(n), len(keys)), np.tile(np.arange(len(keys)), n)
+        of_object, n = self.form.objects[name], len(self.index)
+        if not of_object.numbers:
+            return Numbers.empty(n)
+        value = self.numbers[:, of_object.numbers].ravel()
+        row, key = _tiled(n, len(of_object.numbers))
         there = value.view(np.uint64) != ABSENT_BITS
         if not there.all():
             row, key, value = row[there], key[there], value[there]
-        return Numbers(n, row, Texts(keys, key), value)
+        return Numbers(n, row, Texts(of_object.number_keys, key), value)
 
     def _labels(self, name: str) -> Labels:
-        n = len(self.index)
-        columns = [j for j, (place, _) in enumerate(self.form.codes) if place.where == name]
-        keys = [self.form.codes[j][0].name for j in columns]
-        texts = [self.form.codes[j][1] for j in columns]
-        distinct = Texts.of([text for of_column in texts for text in of_column])
-        meaning = np.full((len(columns), 256), NO_TEXT)  # of a code of a column: the place of its text in `distinct`
-        begin = 0
-        for column, of_column in enumerate(texts):
-            meaning[column, : len(of_column)] = distinct.code[begin : begin + len(of_column)]
-            begin += len(of_column)
-        codes = self.codes[:, columns].ravel()
-        row, key = np.repeat(np.arange(n), len(keys)), np.tile(np.arange(len(keys)), n)
+        of_object, n = self.form.objects[name], len(self.index)
+        if not of_object.codes:
+            return Labels.empty(n)
+        codes = self.codes[:, of_object.codes].ravel()
+        row, key = _tiled(n, len(of_object.codes))
         there = codes != ABSENT_CODE
         if not there.all():
             row, key, codes = row[there], key[there], codes[there]
-        return Labels(n, row, Texts(keys, key), Texts(distinct.values, meaning[key, codes]))
+        return Labels(n, row, Texts(of_object.code_keys, key), Texts(of_object.texts, of_object.meaning[key, codes]))
+
+
+def _tiled(n: int, columns: int) -> tuple[Ints, Ints]:
+    """The row and the column of each value of an array of shape `(n, columns)`."""
+    row, column = np.empty((n, columns), np.int64), np.empty((n, columns), np.int64)
+    row[:] = np.arange(n)[:, np.newaxis]
+    column[:] = np.arange(columns)
+    return row.ravel(), column.ravel()
 
 
 def _scalars(name: str, values: list[Any]) -> tuple[Numbers, Labels]:

@@ -17,6 +17,8 @@ from driftline_schemas.records import Scalar
 from driftline_streams.ingest.values import NO_TEXT, Texts, Values
 from driftline_streams.kernel.histogram import Floats, Ints
 
+_NO_PLACES, _NO_TEXTS, _NO_NUMBERS = np.empty(0, np.int64), Texts.nothing(0), np.empty(0)
+
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
@@ -33,7 +35,7 @@ class Numbers:
     @classmethod
     def empty(cls, n: int) -> Numbers:
         """`n` objects without entries."""
-        return cls(n, np.empty(0, np.int64), Texts.nothing(0), np.empty(0))
+        return cls(n, _NO_PLACES, _NO_TEXTS, _NO_NUMBERS)
 
     @classmethod
     def join(cls, parts: Sequence[Numbers]) -> Numbers:
@@ -76,7 +78,7 @@ class Labels:
     @classmethod
     def empty(cls, n: int) -> Labels:
         """`n` objects without entries."""
-        return cls(n, np.empty(0, np.int64), Texts.nothing(0), Texts.nothing(0))
+        return cls(n, _NO_PLACES, _NO_TEXTS, _NO_TEXTS)
 
     @classmethod
     def join(cls, parts: Sequence[Labels]) -> Labels:

@@ -11,11 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 import msgspec
+import numpy as np
 from msgspec import Raw, Struct
 
 from driftline_schemas.records import Identifier, NonNegative, PredictionError, Probability, Scalar
 from driftline_streams.ingest.event import NO_CONTEXT, OPTIONAL_TEXTS, Milliseconds
 from driftline_streams.ingest.layout import ABSENT, NULL_TEXT, Field, Fields, Kind, Layout
+from driftline_streams.ingest.values import NO_TEXT, Texts
+from driftline_streams.kernel.histogram import Ints
 
 ANSWER: Final = "event"  # where the event's own fields are
 
@@ -32,8 +35,44 @@ Taken = tuple[list[float | None], list[int], tuple[list[Any], ...]]
 
 
 @dataclass(frozen=True, slots=True)
+class ObjectColumns:
+    """Where the values of one object are among a form's numbers and codes, under which keys, and what codes mean."""
+
+    numbers: list[int]
+    number_keys: list[str]
+    codes: list[int]
+    code_keys: list[str]
+    texts: list[str]  # distinct
+    meaning: Ints  # of a code of a column the place of its text, shape (columns, 256)
+
+    @classmethod
+    def of(cls, name: str, numbers: Sequence[Place], codes: Sequence[tuple[Place, list[str]]]) -> ObjectColumns:
+        """Those of the object `name`."""
+        of_numbers = [column for column, place in enumerate(numbers) if place.where == name]
+        of_codes = [column for column, (place, _) in enumerate(codes) if place.where == name]
+        distinct = Texts.of([text for column in of_codes for text in codes[column][1]])
+        places = dict(zip(distinct.values, range(len(distinct.values)), strict=True))
+        meaning = np.full((len(of_codes), 256), NO_TEXT)
+        for row, column in zip(meaning, of_codes, strict=True):
+            texts = codes[column][1]
+            row[: len(texts)] = [places[text] for text in texts]
+        return cls(
+            numbers=of_numbers,
+            number_keys=[numbers[column].name for column in of_numbers],
+            codes=of_codes,
+            code_keys=[codes[column][0].name for column in of_codes],
+            texts=distinct.values,
+            meaning=meaning,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Form:
-    """How the events of one layout are read: `take` gives their values in the order of the three lists of places."""
+    """How the events of one layout are read: `take` gives their values in the order of the three lists of places.
+
+    What can be known of the columns before there are events is found here, once: with few events of each of many models
+    it would cost more than they do.
+    """
 
     model: str
     type: type[Struct]
@@ -41,6 +80,9 @@ class Form:
     codes: list[tuple[Place, list[str]]]  # with the texts that the codes stand for
     lists: list[Place]
     take: Callable[[Sequence[Any]], Taken]
+    number_at: dict[Place, int]
+    code_at: dict[Place, int]
+    objects: dict[str, ObjectColumns]
 
 
 def form_of(model: str, layout: Layout) -> Form:
@@ -86,8 +128,18 @@ class _Making:
         event = msgspec.defstruct(
             "Event", definition, tag_field="model", tag=model, kw_only=True, gc=False, forbid_unknown_fields=True
         )
-        codes = [(place, texts) for place, (texts, _) in self.codes.items()]
-        return Form(model, event, list(self.numbers), codes, list(self.lists), self._take())
+        numbers, codes = list(self.numbers), [(place, texts) for place, (texts, _) in self.codes.items()]
+        return Form(
+            model=model,
+            type=event,
+            numbers=numbers,
+            codes=codes,
+            lists=list(self.lists),
+            take=self._take(),
+            number_at={place: column for column, place in enumerate(numbers)},
+            code_at={place: column for column, (place, _) in enumerate(codes)},
+            objects={name: ObjectColumns.of(name, numbers, codes) for name in ("features", "segment", "probabilities")},
+        )
 
     def _answers(self, fields: Fields) -> list[tuple[Any, ...]]:
         """The event's own fields of few values; only the prediction can be null."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, chain
 from typing import Any, Final, Union
 
 import msgspec
@@ -24,6 +25,7 @@ from driftline_streams.ingest.layout import Layout
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.decoding import UNREADABLE, worth_reading
 from driftline_streams.kernel.histogram import Ints
+from driftline_streams.kernel.instants import instants_ms
 from driftline_streams.kernel.refused import Reject
 
 AT_A_TIME: Final = 1_000
@@ -64,8 +66,12 @@ class Reader:
             if len(general.waiting) >= size // 2:
                 self._learn(general.read())
         parts = []
-        for block in blocks.values():
-            columns, unsure = block.columns(self._catalog, now_ms)
+        timestamps = [block.timestamps for block in blocks.values()]
+        # Those of all models together: with few events of each, the steps would cost more than the events.
+        time_ms = instants_ms(list(chain.from_iterable(timestamps)))
+        ends = accumulate(map(len, timestamps))
+        for block, of_block, end in zip(blocks.values(), timestamps, ends, strict=True):
+            columns, unsure = block.columns(self._catalog, time_ms[end - len(of_block) : end], now_ms)
             general.waiting += unsure.tolist()
             if columns is not None:
                 parts.append(columns)

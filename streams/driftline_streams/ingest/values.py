@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import compress
+from itertools import accumulate, compress
 from types import NoneType
 from typing import cast
 
@@ -54,12 +54,12 @@ class Texts:
         Texts(values=['a', 'b'], code=array([ 0, -1,  1,  0]))
         """
         distinct = cls.of([value for part in parts for value in part.values])
-        codes, begin = [], 0
-        for part in parts:
-            end = begin + len(part.values)
-            codes.append(np.append(distinct.code[begin:end], NO_TEXT)[part.code])  # code -1 is the last place
-            begin = end
-        return cls(distinct.values, np.concatenate(codes))
+        sizes = [len(part.values) for part in parts]
+        # The codes of a part stand behind one for none, which is where its code -1 leads.
+        codes = np.insert(distinct.code, np.cumsum([0, *sizes[:-1]]), NO_TEXT)
+        begins = accumulate(sizes, lambda begin, size: begin + size + 1, initial=1)
+        found = [codes[part.code + begin] for part, begin in zip(parts, begins, strict=False)]
+        return cls(distinct.values, np.concatenate(found))
 
     def take(self, index: Ints) -> Texts:
         """The strings at `index`."""

@@ -93,6 +93,8 @@ class Text:
             codes = checked(column)
             if len(column.values) == 1:
                 out.append(_texts(column.values) * n)
+            elif 4 * len(column.values) > n:  # to write a value apart takes as long as ten values at once
+                out.append(_texts([column.values[code] for code in codes.tolist()]))
             else:
                 written = [_texts([value]) for value in column.values]
                 out.append(b"".join([written[code] for code in codes.tolist()]))
