@@ -65,8 +65,8 @@ def column(values: Sequence[Scalar]) -> Column:
     kinds = set(map(type, values))
     if kinds <= _TEXTS:  # True and 1.0 are the same key, so only without numbers
         different = dict.fromkeys(values)
-        if len(different) == 1 or 2 * len(different) > len(values):
-            return Column(values=list(different) if len(different) == 1 else list(values))
+        if 2 * len(different) > len(values):
+            return Column(values=list(values))
         places = dict(zip(different, range(len(different)), strict=True))
         width = "B" if len(places) <= 1 << 8 else "H"
         return Column(values=list(different), codes=_packed(width, [places[value] for value in values]))

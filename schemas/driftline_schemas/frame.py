@@ -22,17 +22,24 @@ MAX_FRAME_EVENTS = 10_000
 MAX_FRAME_BYTES = 768 * 1024  # below the broker's usual limit of 1 MiB
 MAX_FRAME_TEXT = 16 * 1024 * 1024  # bytes of all texts written out: one text may stand for thousands of events
 
+_MAPS = frozenset(bytes([first]) for first in (*range(0x80, 0x90), 0xDE, 0xDF))
+
+
+def is_frame(value: bytes | None) -> bool:
+    """Whether a message is meant to be a frame: it starts as a map does in msgpack, and as no JSON can."""
+    return value is not None and value[:1] in _MAPS
+
 
 class Column(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """The values of one field, one for each event in order: `f64`, `i64` or `values`."""
 
     f64: Annotated[bytes, Meta(description="little-endian float64; NaN is null")] | None = None
     i64: Annotated[bytes, Meta(description="little-endian int64: milliseconds since 1970-01-01 UTC")] | None = None
-    values: Annotated[list[Scalar], Meta(description="the values; a single one holds for all events")] | None = None
+    values: Annotated[list[Scalar], Meta(description="the values; with `codes` the different ones")] | None = None
     codes: (
         Annotated[bytes, Meta(description="indices into `values`: uint8 or little-endian uint16 or uint32, by length")]
         | None
-    ) = None
+    ) = None  # also where one value holds for all: no message unfolds to more values than it has bytes
     at: (
         Annotated[bytes, Meta(description="little-endian uint32: the positions that have a value, if not all do")]
         | None

@@ -77,6 +77,7 @@ class Reason(enum.Enum):
 
     EMPTY = "empty"
     MALFORMED_JSON = "malformed_json"
+    MALFORMED_FRAME = "malformed_frame"
     MISSING_FIELD = "missing_field"
     WRONG_TYPE = "wrong_type"
     OUT_OF_RANGE = "out_of_range"
@@ -88,14 +89,15 @@ class Reason(enum.Enum):
 
 
 class Rejected(Struct, frozen=True, kw_only=True):
-    """An event that could not be read, with its place in Kafka. Message key: `topic:partition:offset`."""
+    """An event that could not be read, with its place in Kafka. Message key: `topic:partition:offset:position`."""
 
     topic: str
     partition: int
     offset: int
+    position: int  # in its column frame, from 0; 0 for an event by itself and for a frame that could not be read
     reason: Reason
     detail: str
-    payload: str  # its first 4 KiB, decoded with replacement characters
+    payload: str  # its first 4 KiB, decoded with replacement characters; of an event in a frame, its JSON
     rejected_ms: int
 
 
@@ -159,6 +161,7 @@ class Partial(Struct, frozen=True, kw_only=True, tag="partial"):
     partition: int
     first: int
     last: int
+    left: int = 0  # events of the column frame at offset `last` that are in the next partials
     # The last partial of a model in a batch carries its latest event time there, earlier ones carry the earliest: they
     # must not close windows that those after them fill.
     watermark_ms: int

@@ -39,6 +39,8 @@ OUTCOMES = Topic("outcomes", (Outcome,), "model", "Predictions with their truth,
 DETECTIONS = Topic("detections", (Detection,), "model", "Findings, from detect to notify.")
 ALERTS = Topic("alerts", (Alert,), "model", "What needs a person, from notify.")
 ACTIONS = Topic("actions", (Action,), "model", "Proposals that another system may carry out.")
-REJECTED = Topic("rejected", (Rejected,), "topic:partition:offset", "Events that could not be read, with the reason.")
+REJECTED = Topic(
+    "rejected", (Rejected,), "topic:partition:offset:position", "Events that could not be read, with the reason."
+)
 
 ALL = (PREDICTIONS, LABELS, MODELS, PARTIALS, OUTCOMES, DETECTIONS, ALERTS, ACTIONS, REJECTED)

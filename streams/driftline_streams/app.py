@@ -59,7 +59,7 @@ MODELS_EVERY_S = 1.0
 PERFORMANCE_EVERY_S = 1.0
 PERFORMANCE_REST_S = 30.0  # between two judgements while labels keep coming
 METRICS_EVERY_S = 5.0
-RECENT_OFFSETS = 2_000_000  # of a topic, that the account of a worker covers: a query of a second at most
+RECENT_EVENTS = 2_000_000  # of a topic, that the account of a worker covers: a query of a second at most
 LEAD_LABELS = 25_000
 LEAD_S = 20.0
 
@@ -91,6 +91,7 @@ class Pipeline:
         self._steady = Steady()
         self._partitions: dict[str, int] = {}  # by topic, as the broker has them
         self._announced = 0  # source partitions that `detect` knows of
+        self._events_a_message = 1.0  # of the last batch of predictions: many in column frames
         self._labels_at = 0.0  # when outcomes were last kept, in seconds of the monotonic clock
         self._judged_at = 0.0  # when performance was last compared with its limits
         self._unmirrored: list[model_topic.Entry] = []  # entries that are not in ClickHouse yet
@@ -122,6 +123,7 @@ class Pipeline:
         for rows in result.effects.rows:
             if rows.table == "predictions":
                 self.join.remember(rows)
+        self._events_a_message = (result.stored + result.rejected.total()) / len(batch)
         self.metrics.processed(batch.topic, len(batch), result.stored, _by_name(result.rejected))
         self.metrics.unknown_fields.inc(result.unknown_fields)
         self.metrics.overflowed(
@@ -196,7 +198,8 @@ class Pipeline:
 
     def _predictions_lag(self) -> bool:
         """Whether this worker is more than a batch behind in predictions."""
-        return sum(self.app.lag(self._name(topics.PREDICTIONS)).values()) > self.settings.batch_events
+        messages = sum(self.app.lag(self._name(topics.PREDICTIONS)).values())
+        return messages * self._events_a_message > self.settings.batch_events
 
     # --- beside the walk
 
@@ -305,9 +308,8 @@ class Pipeline:
         if 0 not in self.app.feeds[predictions].partitions:
             self.metrics.accounted({}, {})
             return
-        found = await asyncio.to_thread(
-            take_account, self.settings, self.clickhouse, recent=RECENT_OFFSETS, gaps=self._gaps
-        )
+        recent = round(RECENT_EVENTS / max(1, self._events_a_message))
+        found = await asyncio.to_thread(take_account, self.settings, self.clickhouse, recent=recent, gaps=self._gaps)
         wrong, lost = Counter[tuple[str, str]](), Counter[str]()
         for line in found.lines:
             wrong[line.topic, "offsets"] += line.wrong

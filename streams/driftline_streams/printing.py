@@ -55,7 +55,7 @@ def models_json(entries: Sequence[Entry]) -> str:
 def ledger_table(ledger: Ledger) -> Group:
     """Every partition's account, then the sums."""
     table = Table(
-        "topic", "partition", "read", "stored", "rejected", "lost", "unread", "", box=None, header_style="bold"
+        "topic", "partition", "messages read", "stored", "rejected", "lost", "unread", "", box=None, header_style="bold"
     )
     for line in ledger.lines:
         numbers = (line.partition, line.read, line.stored, line.rejected, line.lost, line.unread)

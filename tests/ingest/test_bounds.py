@@ -5,13 +5,17 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import msgspec
 import pytest
 
-from driftline_schemas.records import Moments
+from driftline.frame import encode_frame
+from driftline_schemas.records import Moments, Prediction
 from driftline_schemas.spec import FeatureSpec, ModelSpec, Profile, Reference
 from driftline_streams.ingest import Ingest, IngestResult
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.limits import MAX_PARTIAL_BYTES, OTHER_CATEGORY
+from driftline_streams.windows.open import OpenWindows
+from driftline_streams.windows.sources import Clocks
 
 from .batches import NOW_MS, batch_of, event, partials_of, rows_of
 
@@ -101,6 +105,21 @@ def test_a_long_partial_is_cut_into_shorter_ones_that_cover_the_same_offsets() -
     assert sum(cell.n for partial in partials for cell in partial.windows) == 300
     begin_ms = NOW_MS - 299 * 300_000
     assert [partial.watermark_ms for partial in partials] == [begin_ms] * (len(partials) - 1) + [NOW_MS]
+
+
+def test_a_long_partial_of_one_frame_is_split_at_its_events() -> None:
+    spread = [event(timestamp=NOW_MS - 300_000 * i, features={f"f{j}": 1.0 for j in range(90)}) for i in range(300)]
+    frame = encode_frame([msgspec.json.decode(msgspec.json.encode(one), type=Prediction) for one in spread])
+    result = Ingest(Catalog(), "driftline")(batch_of(spread[0], frame, spread[0]), NOW_MS)
+    partials = partials_of(result)
+    assert len(partials) > 2
+    assert sum(cell.n for partial in partials for cell in partial.windows) == 302
+    ends = [(partial.last, -partial.left) for partial in partials]
+    assert ends == sorted(set(ends))
+    assert (partials[0].first, *ends[-1]) == (100, 102, 0)
+    windows = OpenWindows()  # as `detect` has them: each is applied once, however often it comes
+    assert [windows.update(partial, Clocks()) for partial in partials] == [True] * len(partials)
+    assert not any(windows.update(partial, Clocks()) for partial in partials)
 
 
 def test_no_sum_becomes_infinite() -> None:

@@ -103,7 +103,7 @@ def test_a_bad_event_is_rejected_with_its_reason_and_its_neighbours_are_stored(b
     rows = rows_of(result, "rejected")
     assert [(row["offset"], row["reason"]) for row in rows] == [(offset, reason.value) for offset in (101, 103, 104)]
     keys = [message.key for message in result.effects.messages if message.topic == "driftline.rejected"]
-    assert keys == [b"driftline.predictions:3:%d" % offset for offset in (101, 103, 104)]
+    assert keys == [b"driftline.predictions:3:%d:0" % offset for offset in (101, 103, 104)]
 
 
 ACCEPTED: list[tuple[str, Any]] = [

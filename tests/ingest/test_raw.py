@@ -59,6 +59,8 @@ def test_a_row_holds_every_field() -> None:
         "topic": "driftline.predictions",
         "partition": 3,
         "offset": 100,
+        "position": 0,
+        "frame_size": 1,
         "ingested_at": NOW_MS,
     }
 

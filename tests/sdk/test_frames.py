@@ -186,7 +186,7 @@ def test_keys_hashed_together_go_where_each_would_go(keys: list[bytes], count: i
 
 def test_columns_take_the_shortest_form_that_says_the_same() -> None:
     assert column([1.5, None]).values is None
-    assert column(["a"] * 9) == Column(values=["a"])
+    assert column(["a"] * 9) == Column(values=["a"], codes=b"\0" * 9)
     assert column(["a", "b"] * 9) == Column(values=["a", "b"], codes=b"\0\1" * 9)
     assert column([True, "true", None] * 3) == Column(values=[True, "true", None], codes=b"\0\1\2" * 3)
     assert column([True, 1.0]) == Column(values=[True, 1.0])

@@ -160,7 +160,7 @@ BROKEN: list[tuple[Callable[[Books], None], str]] = [
     (lambda b: b.reject(b.predictions, 0, 58), "predictions:0: offset 58 is rejected 2 times"),
     (lambda b: b.reject(b.predictions, 1, 1003), "predictions:1: offset 1003 is stored and rejected 2 times"),
     (lambda b: b.delete("rejected", "partition = 0 AND offset = 59"), "predictions:0: 1 of 60 events are missing"),
-    (lambda b: b.move(b.predictions, 0, gaps=((3, 3),)), "are more than the 60 offsets"),
+    (lambda b: b.move(b.predictions, 0, gaps=((3, 3),)), "are more than the 60 that were read"),
     (lambda b: b.move(b.predictions, 0, committed=50, end=50), "predictions:0 ends at 50, but 10 events beyond"),
     (lambda b: b.insert_predictions(5, range(1)), "predictions:5 is not on the broker, but 1 of its events"),
     (lambda b: b.window(1), "the windows sum up to 98 events, stored are 97"),
@@ -177,6 +177,69 @@ def test_what_is_wrong_is_named(books: Books, damage: Callable[[Books], None], c
     found = books.check()
     assert not found.holds
     assert complaint in found.discrepancy
+
+
+def frame(books: Books, place: int, positions: range, size: int, *, rejected: bool = False) -> None:
+    """Rows of a frame at an offset of the first partition."""
+    columns = "topic, partition, offset, position, frame_size"
+    values = f"'{books.predictions}', 0, {place}, number, {size} FROM numbers({positions.start}, {len(positions)})"
+    if rejected:
+        books.run(f"INSERT INTO rejected ({columns}, rejected_at) SELECT {values[: values.index(' FROM')]}, "
+                  f"{books.a_second()}{values[values.index(' FROM'):]}")  # fmt: skip
+        return
+    books.run(
+        f"INSERT INTO predictions ({columns}, prediction_id, model, version, timestamp, status, ingested_at) SELECT "
+        f"{values[: values.index(' FROM')]}, concat('f{place}-', toString(number)), 'm', '1', "
+        f"fromUnixTimestamp64Milli({NOW_MS}), 'ok', {books.a_second()}{values[values.index(' FROM') :]}"
+    )
+
+
+@pytest.fixture
+def framed(books: Books) -> Books:
+    """Offsets 60 and 61 hold a frame of 100 events each, of which 3 were rejected."""
+    frame(books, 60, range(100), 100)
+    frame(books, 61, range(97), 100)
+    frame(books, 61, range(97, 100), 100, rejected=True)
+    books.window(197)
+    books.move(books.predictions, 0, committed=62, end=62)
+    return books
+
+
+def test_frames_have_many_events_at_one_offset(framed: Books) -> None:
+    found = framed.check()
+    assert found.discrepancy == ""
+    line = found.lines[0]
+    assert (line.read, line.messages, line.stored, line.rejected, line.largest) == (62, 62, 58 + 197, 5, 100)
+
+
+def beyond(books: Books) -> None:
+    books.delete("predictions", "offset = 60 AND position = 7")
+    frame(books, 60, range(100, 101), 100)
+
+
+def exchanged(books: Books) -> None:
+    books.delete("predictions", "offset = 60 AND position = 7")
+    frame(books, 60, range(8, 9), 100)
+
+
+TORN: list[tuple[Callable[[Books], None], str]] = [
+    (lambda b: b.delete("predictions", "offset = 60 AND position = 7"), "offset 60 has 99 rows of the 100 events"),
+    (lambda b: b.delete("rejected", "offset = 61 AND position = 97"), "offset 61 has 99 rows of the 100 events"),
+    (lambda b: frame(b, 60, range(3, 4), 100), "offset 60, position 3, is stored 2 times"),
+    (lambda b: frame(b, 60, range(3, 4), 100, rejected=True), "offset 60, position 3, is stored and rejected 2 times"),
+    (lambda b: frame(b, 60, range(1), 1), "offset 60, position 0, is stored 2 times"),
+    (lambda b: b.delete("predictions", "offset = 60"), "1 of 62 events are missing, the first at offset 60"),
+    (beyond, "offset 60 has 100 rows of the 100 events"),
+    (exchanged, "offset 60, position 8, is stored 2 times"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("damage", "complaint"), TORN, ids=[complaint for _, complaint in TORN])
+def test_what_is_wrong_with_a_frame_is_named(framed: Books, damage: Callable[[Books], None], complaint: str) -> None:
+    damage(framed)
+    found = framed.check()
+    assert complaint in found.discrepancy
+    assert found.lines[0].wrong
 
 
 def test_a_row_lost_behind_one_doubled_is_found_although_the_counts_agree(books: Books) -> None:

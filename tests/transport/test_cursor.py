@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driftline_streams.errors import BrokenInvariant
-from driftline_streams.transport.batch import Messages
+from driftline_streams.transport.batch import Messages, weights
 from driftline_streams.transport.cursor import Cursor, Limits
 
-LIMITS = Limits(events=10, size=1000, age_s=1.0)
+LIMITS = Limits(messages=10, weight=1000, age_s=1.0)
 
 
 def messages(*offsets: int, size: int = 1) -> Messages:
@@ -42,9 +42,23 @@ def test_a_full_batch_takes_no_more_than_its_number_and_size() -> None:
     c.add(messages(25, 26, size=700), now=0.0)
     sizes = []
     while (batch := c.cut(LIMITS, 0)) is not None:
-        sizes.append(batch.messages.size)
+        sizes.append(batch.messages.weight)
         c.finish()
-    assert max(sizes) <= LIMITS.size
+    assert max(sizes) <= LIMITS.weight
+
+
+def test_a_frame_weighs_four_times_its_bytes() -> None:
+    event, frame = b"{" + b" " * 4999, b"\x85" + b" " * 4999
+    assert [weights([event]), weights([frame]), weights([event, frame, None])] == [5_000, 20_000, 25_000]
+    assert weights([b"\x85"]) == 1  # it unfolds to nothing of importance
+    c = cursor()
+    values: list[bytes | None] = [event, event, frame, frame, frame]
+    c.add(Messages(list(range(5)), values, weights(values)), now=0.0)
+    cut = []
+    while (batch := c.cut(Limits(messages=10, weight=32_000, age_s=1.0), 0)) is not None:
+        cut.append((batch.first, batch.last))
+        c.finish()
+    assert cut == [(0, 2), (3, 3)]
 
 
 def test_a_message_larger_than_the_limit_is_a_batch_of_its_own() -> None:
@@ -126,7 +140,7 @@ def test_every_message_is_in_one_batch_and_names_follow_each_other(
                 assert batch.last == named
                 named = None
             else:
-                assert len(batch) <= LIMITS.events
+                assert len(batch) <= LIMITS.messages
             got += batch.offsets()
             first = batch.last + 1
             c.finish()

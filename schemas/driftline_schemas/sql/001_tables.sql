@@ -28,6 +28,8 @@ CREATE TABLE predictions
     topic            LowCardinality(String),
     partition        UInt32,
     offset           UInt64,
+    position         UInt32 COMMENT 'in the column frame at that offset, from 0',
+    frame_size       UInt32 DEFAULT 1 COMMENT 'events in the message at that offset, 1 without a frame',
     ingested_at      DateTime64(3, 'UTC'),
     INDEX prediction_id_bloom prediction_id TYPE bloom_filter(0.01) GRANULARITY 4,
     INDEX offset_range offset TYPE minmax GRANULARITY 1
@@ -209,14 +211,16 @@ CREATE TABLE rejected
     partition   UInt32,
     offset      UInt64,
     n           UInt64 DEFAULT 1 COMMENT 'messages from this offset on: more than one only where Kafka lost them',
+    position    UInt32 COMMENT 'in the column frame at that offset, from 0',
+    frame_size  UInt32 DEFAULT 1 COMMENT 'events in the message at that offset, 1 without a readable frame',
     reason      LowCardinality(String),
     detail      String,
-    payload     String COMMENT 'its first 4 KiB',
+    payload     String COMMENT 'its first 4 KiB; of an event in a frame, its JSON',
     rejected_at DateTime64(3, 'UTC')
 )
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(rejected_at)
-ORDER BY (topic, partition, offset)
+ORDER BY (topic, partition, offset, position)
 SETTINGS non_replicated_deduplication_window = 10000;
 
 CREATE TABLE models

@@ -123,6 +123,8 @@ class _Events:
         return Columns(
             n=n,
             index=self.index,
+            position=np.zeros(n, np.uint32),
+            frame_size=np.ones(n, np.uint32),
             versions=[Version.of(self.form.model, name, catalog) for name in names],
             version=version,
             time_ms=self.time_ms,

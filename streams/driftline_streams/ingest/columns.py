@@ -47,7 +47,9 @@ class Columns:
     """
 
     n: int
-    index: Ints  # which message of the batch each was
+    index: Ints  # which message of the batch each was in
+    position: npt.NDArray[np.uint32]  # where in that message
+    frame_size: npt.NDArray[np.uint32]  # of how many
     versions: list[Version]
     version: Ints
     time_ms: Ints
@@ -74,6 +76,8 @@ class Columns:
         return cls(
             n=len(events),
             index=admitted.index,
+            position=np.zeros(len(events), np.uint32),
+            frame_size=np.ones(len(events), np.uint32),
             versions=[Version.of(model, name, catalog) for model, name in places],
             version=np.fromiter(map(places.__getitem__, pairs), np.int64, len(pairs)),
             time_ms=admitted.time_ms,
@@ -100,6 +104,8 @@ class Columns:
         return cls(
             n=sum(part.n for part in parts),
             index=np.concatenate([part.index for part in parts]),
+            position=np.concatenate([part.position for part in parts]),
+            frame_size=np.concatenate([part.frame_size for part in parts]),
             versions=list(versions.values()),
             version=np.concatenate(renumbered),
             time_ms=np.concatenate([part.time_ms for part in parts]),
@@ -121,6 +127,8 @@ class Columns:
         return Columns(
             n=len(rows),
             index=self.index[rows],
+            position=self.position[rows],
+            frame_size=self.frame_size[rows],
             versions=self.versions,
             version=self.version[rows],
             time_ms=self.time_ms[rows],

@@ -25,12 +25,13 @@ _LAST = np.iinfo(np.int64).max
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where events were read from: the offsets `first` to `last` of one partition."""
+    """Where events were read from: the offsets `first` to `last` of one partition, but for the last `left` events."""
 
     topic: str
     partition: int
     first: int
     last: int
+    left: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,7 @@ def encode(
                 partition=source.partition,
                 first=source.first,
                 last=source.last,
+                left=source.left,
                 watermark_ms=mine.latest_ms,
                 window_ms=version.spec.window_s * 1000,
                 feature_window_ms=version.spec.feature_window_s * 1000,
@@ -98,7 +100,8 @@ def encode(
                 out.append((record, value))
                 continue
         rows = np.flatnonzero(columns.version == place)
-        rows = rows[np.argsort(offset[rows])]  # so that parts are the same whichever way an event was read
+        # In this order, parts are the same whichever way an event was read.
+        rows = rows[np.lexsort((columns.position[rows], offset[rows]))]
         for covered, part, so_far in _parts(source, offset, rows, max(2, int(parts[place])), mine):
             of_part = columns.take(part)
             sums = WindowSums.of(of_part), FeatureSums.of(of_part, features.watchlists)
@@ -108,10 +111,16 @@ def encode(
 
 def _parts(source: Source, offset: Ints, rows: Ints, parts: int, span: Span) -> Iterator[tuple[Source, Ints, Span]]:
     """So many parts of the events at `rows`: what each covers of the source, its rows, and how far it has come."""
-    first = source.first
+    first, end = source.first, 0
     pieces = np.array_split(rows, parts)
     for piece, following in zip_longest(pieces, pieces[1:]):
-        last = source.last if following is None else int(offset[following[0]]) - 1
-        latest_ms = span.latest_ms if following is None else span.earliest_ms
-        yield Source(source.topic, source.partition, first, last), np.sort(piece), Span(span.earliest_ms, latest_ms)
-        first = last + 1
+        end += len(piece)
+        last, left, latest_ms = source.last, source.left, span.latest_ms
+        if following is not None:
+            border, latest_ms = int(offset[following[0]]), span.earliest_ms
+            within = offset[piece[-1]] == border  # a frame
+            last = border if within else border - 1
+            left = int((offset[rows[end:]] == border).sum()) + source.left * (last == source.last) if within else 0
+        covered = Source(source.topic, source.partition, first, last, left)
+        yield covered, np.sort(piece), Span(span.earliest_ms, latest_ms)
+        first = last if left else last + 1

@@ -40,6 +40,8 @@ def raw_rows(columns: Columns, source: tuple[str, int], offset: Ints, now_ms: in
             "topic": Coded.constant(topic, n),
             "partition": np.full(n, partition, np.uint32),
             "offset": offset.astype(np.uint64),
+            "position": columns.position,
+            "frame_size": columns.frame_size,
             "ingested_at": np.full(n, now_ms, np.int64),
         },
     )

@@ -16,11 +16,13 @@ from typing import Any, Final, Union
 import msgspec
 import numpy as np
 
+from driftline_schemas.frame import is_frame
 from driftline_streams.ingest.block import Block
 from driftline_streams.ingest.columns import Columns
 from driftline_streams.ingest.decode import admit, decode
 from driftline_streams.ingest.event import Event
 from driftline_streams.ingest.form import Form, form_of
+from driftline_streams.ingest.frames import read_frames
 from driftline_streams.ingest.layout import Layout
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.decoding import UNREADABLE, worth_reading
@@ -58,11 +60,13 @@ class Reader:
         """Read the payloads of a batch at `now_ms` (epoch ms); a tombstone is `None`. Raises for no input."""
         blocks: dict[type, Block] = {}
         general = _General(values, now_ms, self._catalog)
+        framed: list[int] = []
         size = AT_A_TIME * (1 + len(self._forms) // FORMS_A_CHUNK)
         for first in range(0, len(values), size):
             events, index, misfits = self._fitting(values[first : first + size], first)
             self._gather(blocks, events, index)
-            general.waiting += misfits
+            for place in misfits:
+                (framed if is_frame(values[place]) else general.waiting).append(place)
             if len(general.waiting) >= size // 2:
                 self._learn(general.read())
         parts = []
@@ -76,9 +80,11 @@ class Reader:
             if columns is not None:
                 parts.append(columns)
         self._learn(general.read())
-        parts += general.parts
-        general.refused.sort(key=lambda refusal: refusal.index)
-        return Reading(Columns.join(parts) if parts else None, general.refused, general.unknown_fields)
+        frames = read_frames([(place, values[place] or b"") for place in framed], now_ms, self._catalog)
+        parts += general.parts + frames.parts
+        refused = sorted(general.refused + frames.refused, key=lambda refusal: (refusal.index, refusal.position))
+        unknown_fields = general.unknown_fields + frames.unknown_fields
+        return Reading(Columns.join(parts) if parts else None, refused, unknown_fields)
 
     def _fitting(self, values: Sequence[bytes | None], first: int) -> tuple[list[Any], Ints, list[int]]:
         """The payloads that fit their form, decoded, and where in the batch they and the others are.

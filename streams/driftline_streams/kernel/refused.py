@@ -22,11 +22,14 @@ from driftline_streams.kernel.limits import EVIDENCE_BYTES
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """One event of a batch that could not be used; `index` counts from the start of the batch."""
+    """One event of a batch that could not be used; `index` counts the messages from the start of the batch."""
 
     index: int
     reason: Reason
     detail: str
+    position: int = 0  # in its frame
+    frame_size: int = 1
+    payload: bytes | None = None  # the evidence, when it is not the beginning of the message
 
 
 def lose(*, topic: str, partition: int, first: int, n: int, now_ms: int, prefix: str) -> Effects:
@@ -36,6 +39,7 @@ def lose(*, topic: str, partition: int, first: int, n: int, now_ms: int, prefix:
         topic=topic,
         partition=partition,
         offset=first,
+        position=0,
         reason=Reason.LOST,
         detail=detail,
         payload="",
@@ -55,7 +59,7 @@ def lose(*, topic: str, partition: int, first: int, n: int, now_ms: int, prefix:
         },
     )
     target = topics.REJECTED.full_name(prefix)
-    key = f"{topic}:{partition}:{first}".encode()
+    key = f"{topic}:{partition}:{first}:0".encode()
     return Effects((rows,), (Message(target, msgspec.json.encode(record), key),))
 
 
@@ -90,18 +94,20 @@ def refuse(
     payloads = []
     places = [offsets[reject.index] for reject in rejects]
     for reject, offset in zip(rejects, places, strict=True):
-        payload = (values[reject.index] or b"")[:EVIDENCE_BYTES].decode(errors="replace")
+        evidence = values[reject.index] or b"" if reject.payload is None else reject.payload
+        payload = evidence[:EVIDENCE_BYTES].decode(errors="replace")
         payloads.append(payload)
         record = Rejected(
             topic=topic,
             partition=partition,
             offset=offset,
+            position=reject.position,
             reason=reject.reason,
             detail=reject.detail,
             payload=payload,
             rejected_ms=now_ms,
         )
-        messages.append(Message(target, encode(record), f"{topic}:{partition}:{offset}".encode()))
+        messages.append(Message(target, encode(record), f"{topic}:{partition}:{offset}:{reject.position}".encode()))
     n = len(rejects)
     rows = Rows(
         "rejected",
@@ -110,6 +116,8 @@ def refuse(
             "topic": Coded.constant(topic, n),
             "partition": np.full(n, partition, np.uint32),
             "offset": np.array(places, np.uint64),
+            "position": np.array([reject.position for reject in rejects], np.uint32),
+            "frame_size": np.array([reject.frame_size for reject in rejects], np.uint32),
             "reason": [reject.reason.value for reject in rejects],
             "detail": [reject.detail for reject in rejects],
             "payload": payloads,

@@ -24,7 +24,7 @@ FROM predictions
 WHERE model = {model:String}
     AND timestamp BETWEEN fromUnixTimestamp64Milli({since_ms:Int64}) AND fromUnixTimestamp64Milli({until_ms:Int64})
     AND prediction_id IN {ids:Array(String)}
-ORDER BY predictions.topic, predictions.partition, predictions.offset
+ORDER BY predictions.topic, predictions.partition, predictions.offset, predictions.position
 LIMIT 1 BY prediction_id
 """
 

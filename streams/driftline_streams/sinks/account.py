@@ -91,7 +91,7 @@ class _Account:
         return " OR ".join(f"(partition = {partition} AND offset >= {at.begin})" for partition, at in own) or "0"
 
     def _windows(self, predictions: list[Line]) -> Windows:
-        unread = sum(line.unread for line in predictions)
+        unread = sum(line.unread * line.largest for line in predictions)
         bounds = _bounds(self._predictions, self._own(self._predictions)) | self._span()
         (row,) = self._clickhouse.query_rows(queries.WINDOWS, bounds)
         deleted = 0
@@ -162,18 +162,21 @@ class _Account:
             return (
                 f"{where} ends at {position.end}, but {line.beyond} events beyond are stored: was the topic recreated?"
             )
-        accounted = line.stored + line.rejected
-        if line.different < accounted:
-            table = "predictions" if line.topic == self._predictions else "labels"
+        table = "predictions" if line.topic == self._predictions else "labels"
+        if line.doubled:
             sql = queries.doubled(table, self._where(line.topic))
-            (row,) = self._clickhouse.query_rows(sql, inside(line, position))
-            how = " and ".join(fate for fate in ("stored", "rejected") if row[fate])
-            return f"{where}: offset {row['place']} is {how} {row['stored'] + row['rejected']} times"
+            for row in self._clickhouse.query_rows(sql, inside(line, position)):
+                how = " and ".join(fate for fate in ("stored", "rejected") if row[fate])
+                place = f"{row['place']}, position {row['position']}," if line.largest > 1 else row["place"]
+                return f"{where}: offset {place} is {how} {row['stored'] + row['rejected']} times"
+        if line.doubled or line.missing == line.short > 0:
+            (row,) = self._clickhouse.query_rows(queries.torn(table, self._where(line.topic)), inside(line, position))
+            return f"{where}: offset {row['place']} has {row['rows']} rows of the {row['size']} events of its frame"
         if line.missing > 0:
             runs = missing(self._clickhouse, line, position, most=len(position.gaps) + 1)
             first, left = _first_outside(runs, position.gaps), line.missing - line.deleted
             return f"{where}: {left} of {line.read} events are missing, the first at offset {first}"
-        return f"{where}: {accounted} events and {line.gaps} gaps are more than the {line.read} offsets that were read"
+        return f"{where}: {line.messages} messages and {line.gaps} gaps are more than the {line.read} that were read"
 
 
 def missing(clickhouse: ClickHouse, line: Line, position: Position, most: int) -> list[tuple[int, int]]:
@@ -228,9 +231,12 @@ def _line(topic: str, partition: int, position: Position, found: Mapping[str, in
         read=position.committed - position.begin,
         stored=found.get("stored", 0),
         rejected=found.get("rejected", 0),
+        messages=found.get("messages", 0),
         gaps=sum(last + 1 - first for first, last in position.gaps),
+        short=found.get("short", 0),
         deleted=0,
-        different=found.get("different", 0),
+        doubled=found.get("doubled", 0),
+        largest=found.get("largest", 1),
         ahead=found.get("ahead", 0),
         unread=position.end - position.committed,
         beyond=found.get("beyond", 0),

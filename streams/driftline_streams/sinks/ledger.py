@@ -4,7 +4,7 @@ In the walk: beside it. `driftline ledger`, the demo and the tests ask; whoever 
 (`ledger_positions.py`). Three sums must hold:
 
 - of every partition of predictions and labels, the offsets that were read are exactly those that are stored or
-  rejected, each once, or gaps, which never held a message that is handed out;
+  rejected, each once, or gaps, which never held a message that is handed out; of a column frame, each event once;
 - the windows without a segment sum up to the stored predictions;
 - no label lies unjoined although its prediction is there, and no outcome lacks its label.
 
@@ -36,16 +36,22 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One partition's account, of the offsets from `begin` to `committed`."""
+    """One partition's account, of the offsets from `begin` to `committed`.
+
+    An offset holds one event, or those of a column frame.
+    """
 
     topic: str
     partition: int
-    read: int
-    stored: int
-    rejected: int
+    read: int  # offsets
+    stored: int  # events
+    rejected: int  # events
+    messages: int  # offsets with an event that is stored or rejected
     gaps: int
+    short: int  # events of frames that have no row, while others of their frame have
     deleted: int  # of the missing, those that a TTL may have taken
-    different: int  # offsets stored or rejected, each counted once
+    doubled: int  # rows beyond the first of an event
+    largest: int  # events of the largest message
     ahead: int  # stored or rejected beyond what is committed
     unread: int  # of the partition, beyond what is committed
     beyond: int  # stored or rejected beyond the end of the partition, for longer than a moment
@@ -53,14 +59,13 @@ class Line:
 
     @property
     def missing(self) -> int:
-        """Offsets without a row; negative when there are more rows than offsets."""
-        return self.read - self.gaps - self.stored - self.rejected
+        """Offsets without a row, and events of frames; negative when there are more than were read."""
+        return self.read - self.gaps - self.messages + self.short
 
     @property
     def wrong(self) -> int:
-        """How many offsets are not accounted for once."""
-        doubled = self.stored + self.rejected - self.different
-        return abs(self.missing - self.deleted) + doubled + self.beyond
+        """How many offsets, or events of frames, are not accounted for once."""
+        return abs(self.missing - self.deleted) + self.doubled + self.beyond
 
 
 @dataclass(frozen=True, slots=True)

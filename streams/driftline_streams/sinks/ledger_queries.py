@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-# Offsets of all rows of a topic, stored and rejected; of the partitions and from the offsets that `where` names.
+# Places of all rows of a topic, stored and rejected; of the partitions and from the offsets that `where` names. Many
+# predictions stand at one offset when they came in a column frame.
 _EVENTS = """
-SELECT partition, offset AS place, ingested_at AS at, 1 AS kept
+SELECT partition, offset AS place, {in_frame}, ingested_at AS at, 1 AS kept
 FROM {table}
 WHERE topic = {{topic:String}} AND ({where})
 UNION ALL
-SELECT partition, offset AS place, rejected_at AS at, 0 AS kept
+SELECT partition, offset AS place, position, frame_size, rejected_at AS at, 0 AS kept
 FROM rejected
 WHERE topic = {{topic:String}} AND reason != 'lost' AND ({where})
 """
@@ -96,14 +97,14 @@ def labels(where: str, *, recent: bool) -> str:
             SELECT
                 unjoined.partition AS label_partition, unjoined.offset AS label_offset,
                 unjoined.ingested_at AS label_taken_at, served.ingested_at AS served_at, served.status AS status,
-                (served.topic, served.partition, served.offset) AS served_place,
+                (served.topic, served.partition, served.offset, served.position) AS served_place,
                 if(horizons.stated_s = 0, {{horizon_s:Int64}}, horizons.stated_s) AS horizon_s,
                 status != '' AND served.timestamp >= unjoined.timestamp - toIntervalSecond(horizon_s)
                     AND served.timestamp <= unjoined.timestamp + toIntervalDay(1) AS belongs
             FROM unjoined
             LEFT JOIN
             (
-                SELECT model, prediction_id, status, timestamp, topic, partition, offset, ingested_at
+                SELECT model, prediction_id, status, timestamp, topic, partition, offset, position, ingested_at
                 FROM predictions
                 WHERE (model, prediction_id) IN (SELECT model, prediction_id FROM unjoined) AND {since}
             ) AS served ON served.model = unjoined.model AND served.prediction_id = unjoined.prediction_id
@@ -139,37 +140,87 @@ def labels(where: str, *, recent: bool) -> str:
     """
 
 
+def _events(table: str, where: str) -> str:
+    in_frame = (
+        "position, frame_size" if table == "predictions" else "toUInt32(0) AS position, toUInt32(1) AS frame_size"
+    )
+    return f"({_EVENTS.format(table=table, where=where, in_frame=in_frame)}) AS events"
+
+
+# Of a frame: that it has as many rows as events, all of one size, and each position once. The sum of the hashes of the
+# positions is that of the numbers below its size: to remember the positions themselves takes fifty times the memory.
+_FRAMES = """
+SELECT
+    partition, place, count() AS rows, max(frame_size) AS size,
+    min(frame_size) != size OR (rows = size AND sum(cityHash64(position))
+        != arraySum(number -> cityHash64(toUInt32(number)), range(size))) AS torn
+FROM {events}
+WHERE frame_size > 1 AND {inside}
+GROUP BY partition, place
+"""
+
+
 def offsets(table: str, where: str) -> str:
-    """Per partition of a topic of `table`: what is stored and rejected, within the bounds and beyond."""
+    """Per partition of a topic of `table`: what is stored and rejected, within the bounds and beyond.
+
+    `messages` are offsets with a row, `doubled` the rows that are more than one of an event, `short` the events of
+    frames that have no row while others have, `largest` the most events that a message had.
+    """
+    events = _events(table, where)
+    inside = "place >= {begins:Map(UInt32, UInt64)}[partition] AND place < {commits:Map(UInt32, UInt64)}[partition]"
     return f"""
-    WITH
-        {{begins:Map(UInt32, UInt64)}}[partition] AS begin,
-        {{commits:Map(UInt32, UInt64)}}[partition] AS until,
-        place >= begin AND place < until AS inside
     SELECT
-        partition,
-        countIf(inside AND kept) AS stored,
-        countIf(inside AND NOT kept) AS rejected,
-        groupBitmapIf(place, inside) AS different,
-        countIf(place >= until) AS ahead,
-        countIf(place >= {{ends:Map(UInt32, UInt64)}}[partition]
-            AND at < now64(3) - toIntervalMillisecond({{fresh_ms:Int64}})) AS beyond
-    FROM ({_EVENTS.format(table=table, where=where)}) AS events
-    GROUP BY partition
+        partition, stored, rejected, messages, ahead, beyond, largest,
+        single_rows - singles + extra + torn + (singles + frames - messages) AS doubled, short
+    FROM
+    (
+        WITH {inside} AS inside
+        SELECT
+            partition,
+            countIf(inside AND kept) AS stored,
+            countIf(inside AND NOT kept) AS rejected,
+            groupBitmapIf(place, inside) AS messages,
+            countIf(inside AND frame_size = 1) AS single_rows,
+            groupBitmapIf(place, inside AND frame_size = 1) AS singles,
+            countIf(place >= {{commits:Map(UInt32, UInt64)}}[partition]) AS ahead,
+            countIf(place >= {{ends:Map(UInt32, UInt64)}}[partition]
+                AND at < now64(3) - toIntervalMillisecond({{fresh_ms:Int64}})) AS beyond,
+            max(frame_size) AS largest
+        FROM {events}
+        GROUP BY partition
+    ) AS counted
+    LEFT JOIN
+    (
+        SELECT
+            partition, count() AS frames, sum(torn) AS torn,
+            sum(if(rows > size, rows - size, 0)) AS extra, sum(if(rows < size, size - rows, 0)) AS short
+        FROM ({_FRAMES.format(events=events, inside=inside)})
+        GROUP BY partition
+    ) AS framed USING partition
     """
 
 
 def doubled(table: str, where: str) -> str:
-    """The first offset of a partition that has more than one row."""
+    """The first event of a partition that has more than one row, or the first one of a frame with wrong positions."""
     return f"""
-    SELECT place, countIf(kept) AS stored, countIf(NOT kept) AS rejected
-    FROM ({_EVENTS.format(table=table, where=where)}) AS events
-    WHERE {_INSIDE}
-    GROUP BY place
-    HAVING count() > 1
-    ORDER BY place
+    SELECT place, position, stored, rejected
+    FROM
+    (
+        SELECT place, position, countIf(kept) AS stored, countIf(NOT kept) AS rejected
+        FROM {_events(table, where)}
+        WHERE {_INSIDE}
+        GROUP BY place, position
+    )
+    WHERE stored + rejected > 1
+    ORDER BY place, position
     LIMIT 1
     """
+
+
+def torn(table: str, where: str) -> str:
+    """The first frame of a partition whose events are not each there once."""
+    frames = _FRAMES.format(events=_events(table, where), inside=_INSIDE)
+    return f"SELECT place, rows, size FROM ({frames}) WHERE rows != size OR torn ORDER BY place LIMIT 1"
 
 
 def missing(table: str, where: str) -> str:
@@ -185,7 +236,7 @@ def missing(table: str, where: str) -> str:
         FROM
         (
             SELECT DISTINCT toInt64(place) AS place
-            FROM ({_EVENTS.format(table=table, where=where)}) AS events
+            FROM {_events(table, where)}
             WHERE {_INSIDE}
             UNION ALL
             SELECT toInt64({{until:UInt64}})

@@ -6,7 +6,29 @@ handed over again has the same name and the same messages, so whatever an agent 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
+
+from driftline_schemas.frame import is_frame
+
+# A column frame unfolds to four times the memory that as many bytes of JSON take: it has fewer than a third of them.
+FRAME_WEIGHT: Final = 4
+_SMALL: Final = 2048  # bytes: what is smaller is not looked at, for it unfolds to little, whatever it is
+
+
+def weight(value: bytes | None) -> int:
+    """What a payload counts for in the memory of a worker: its bytes, those of a column frame four times."""
+    size = len(value or b"")
+    return FRAME_WEIGHT * size if size >= _SMALL and is_frame(value) else size
+
+
+def weights(values: Sequence[bytes | None]) -> int:
+    """The sum of their weights; 25 ns a small one."""
+    sizes = list(map(len, filter(None, values)))
+    if max(sizes, default=0) < _SMALL:
+        return sum(sizes)
+    return sum(map(weight, values))
 
 
 @dataclass(slots=True)
@@ -19,7 +41,7 @@ class Messages:
 
     offsets: list[int] = field(default_factory=list)
     values: list[bytes | None] = field(default_factory=list)
-    size: int = 0  # of the payloads, in bytes
+    weight: int = 0  # of the payloads
 
     def __len__(self) -> int:
         """Number of messages."""
@@ -29,14 +51,14 @@ class Messages:
         """Add messages that come after these."""
         self.offsets += more.offsets
         self.values += more.values
-        self.size += more.size
+        self.weight += more.weight
 
     def take(self, n: int) -> Messages:
         """The first `n` messages, which are not among these any more."""
         values = self.values[:n]
-        taken = Messages(self.offsets[:n], values, sum(map(len, filter(None, values))))
+        taken = Messages(self.offsets[:n], values, weights(values))
         del self.offsets[:n], self.values[:n]
-        self.size -= taken.size
+        self.weight -= taken.weight
         return taken
 
 

@@ -1,7 +1,7 @@
 """Where one partition stands, and where its next batch ends. Knows no Kafka and no clock.
 
-In the walk: messages that were read go in, batches come out, one at a time. A batch closes at a number of events, a
-number of bytes or an age; only the first one after an assignment may have been named by an earlier owner, and closes
+In the walk: messages that were read go in, batches come out, one at a time. A batch closes at a number of messages, a
+weight in bytes or an age; only the first one after an assignment may have been named by an earlier owner, and closes
 exactly where that name says.
 """
 
@@ -12,15 +12,15 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 
 from driftline_streams.errors import BrokenInvariant
-from driftline_streams.transport.batch import Batch, Messages
+from driftline_streams.transport.batch import Batch, Messages, weight
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """A batch closes at the first of these: messages, payload bytes, seconds since its first message was read."""
+    """A batch closes at the first of these: messages, weight in bytes, seconds since its first message was read."""
 
-    events: int
-    size: int
+    messages: int
+    weight: int
     age_s: float
 
 
@@ -58,9 +58,9 @@ class Cursor:
         return len(self._buffer) + (len(self.batch) if self.batch else 0)
 
     @property
-    def size(self) -> int:
-        """Bytes of payload that are read and not in a batch yet."""
-        return self._buffer.size
+    def weight(self) -> int:
+        """What is read and not in a batch yet, in bytes of memory."""
+        return self._buffer.weight
 
     @property
     def resting(self) -> bool:
@@ -113,11 +113,11 @@ class Cursor:
             if self.position <= self.named:
                 return 0, None  # however long it takes: a shorter batch would be another one
             return bisect_right(self._buffer.offsets, self.named), self.named
-        full = len(self._buffer) >= limits.events or self.size >= limits.size
+        full = len(self._buffer) >= limits.messages or self.weight >= limits.weight
         if not self._buffer or not (full or now - self._since >= limits.age_s):
             return 0, None
-        n = min(len(self._buffer), limits.events)
-        if self.size > limits.size:
-            sizes = accumulate(len(value or b"") for value in self._buffer.values[:n])
-            n = max(1, sum(size <= limits.size for size in sizes))
+        n = min(len(self._buffer), limits.messages)
+        if self.weight > limits.weight:
+            so_far = accumulate(map(weight, self._buffer.values[:n]))
+            n = max(1, sum(each <= limits.weight for each in so_far))
         return n, self._buffer.offsets[n - 1]

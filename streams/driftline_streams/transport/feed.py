@@ -37,7 +37,8 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 Handler = Callable[[Batch], Awaitable[None]]
 
-# A batch closes at this many bytes of payload, however few messages that is: 1 MB events must not fill the memory.
+# A batch closes at this weight, however few messages that is: events of 1 MB or frames of 10,000 events must not fill
+# the memory. Of frames it is 8 MiB, about 60,000 events.
 BATCH_BYTES = 32 << 20
 # Reading stops when a batch is ready and as many full batches as this wait: at most so much memory a topic, plus
 # what librdkafka holds. Where nothing is ready, reading goes on; then every partition has less than one batch.
@@ -72,6 +73,7 @@ class Feed:
         self._reader = Reader(settings, topic)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"read-{topic}")
         self._cursors: dict[int, Cursor] = {}
+        self._mean_weight = 1.0  # of the messages of the last chunk
         self._turns: list[int] = []  # partitions, the one that has waited longest first
         self._generation = -1  # of the group, in which the partitions were assigned
         self._epoch = 0  # grows with every assignment and release; what was read in an earlier one is void
@@ -129,13 +131,20 @@ class Feed:
                 await self._progress.wait()
                 continue
             epoch = self._epoch
-            chunk = await self._in_thread(self._reader.read, self._limits.events, self._wait_s)
+            chunk = await self._in_thread(self._reader.read, self._at_once(), self._wait_s)
             if epoch == self._epoch:
                 await self._take(chunk)
                 self._offer()
 
+    def _at_once(self) -> int:
+        """How many messages to read at once: as many as a batch has, of messages like the last ones."""
+        return max(1, min(self._limits.messages, int(self._limits.weight / self._mean_weight)))
+
     async def _take(self, chunk: Chunk) -> None:
         now = time.monotonic()
+        if chunk.messages:
+            read = chunk.messages.values()
+            self._mean_weight = max(1, sum(each.weight for each in read)) / sum(map(len, read))
         for partition, messages in chunk.messages.items():
             self._cursors[partition].add(messages, now)
         for partition, end in chunk.ends.items():
@@ -164,8 +173,9 @@ class Feed:
 
     def _full(self) -> bool:
         buffered = sum(cursor.buffered for cursor in self._cursors.values())
-        size = sum(cursor.size for cursor in self._cursors.values())
-        enough = buffered >= BUFFERED_BATCHES * self._limits.events or size >= BUFFERED_BATCHES * self._limits.size
+        weight = sum(cursor.weight for cursor in self._cursors.values())
+        most = self._limits
+        enough = buffered >= BUFFERED_BATCHES * most.messages or weight >= BUFFERED_BATCHES * most.weight
         return enough and self._offered is not None
 
     async def _in_thread(self, work: Callable[..., T], *args: Any) -> T:

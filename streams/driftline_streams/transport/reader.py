@@ -16,7 +16,7 @@ from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from driftline_streams.errors import Unavailable
 from driftline_streams.settings import Settings
-from driftline_streams.transport.batch import Messages
+from driftline_streams.transport.batch import Messages, weights
 from driftline_streams.transport.connection import librdkafka
 
 log = structlog.get_logger(__name__)
@@ -97,7 +97,7 @@ class Reader:
         for end in ends:  # a fetch brings long runs of one partition
             run = fetched[begin:end]
             offsets, values = list(map(Message.offset, run)), list(map(Message.value, run))
-            messages = Messages(offsets, values, sum(map(len, run)))  # type: ignore[arg-type]  # what was fetched has an offset
+            messages = Messages(offsets, values, weights(values))  # type: ignore[arg-type]  # what was fetched has an offset
             chunk.messages.setdefault(int(partitions[begin]), Messages()).extend(messages)
             begin = end
         return chunk

@@ -58,16 +58,18 @@ class Sources(Struct, array_like=True):
     """
 
     seen: dict[str, Seen] = field(default_factory=dict)
-    applied: dict[str, dict[str, int]] = field(default_factory=dict)  # version → source → last offset
+    # version → source → last offset, and how many of its events are still to come, negative: later ends are greater
+    applied: dict[str, dict[str, tuple[int, int]]] = field(default_factory=dict)
     latest: Seen = field(default_factory=Seen)  # over all sources
 
     def update(self, partial: Partial, clocks: Clocks) -> bool:
         """Take in the name and the event time of a partial; False when its batch has been applied before."""
         source = name_of(partial.topic, partial.partition)
         applied = self.applied.setdefault(partial.version, {})
-        if partial.last <= applied.get(source, -1):
+        end = partial.last, -partial.left
+        if end <= applied.get(source, (-1, 0)):
             return False
-        applied[source] = partial.last
+        applied[source] = end
         count = self.latest.partials + 1
         reached_ms = max(partial.watermark_ms, self.seen.get(source, _UNSEEN).event_ms)
         self.seen[source] = Seen(reached_ms, clocks.ticks, count)
