@@ -21,8 +21,10 @@ from driftline_streams.kernel import findings
 from driftline_streams.settings import Settings
 from driftline_streams.sinks.clickhouse import ClickHouse
 
-from .oracle import Expected, Row, Table
-from .traffic import DAY_MS, Traffic
+from .models import DAY_MS
+from .oracle import Expected
+from .rows import Row, Table
+from .traffic import Traffic
 from .undisturbed import NOT_COMPARED, Found
 
 _PARTIALS = msgspec.json.Decoder(Partial | Clock)

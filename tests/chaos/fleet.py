@@ -29,8 +29,9 @@ from driftline_streams.sinks.clickhouse import ClickHouse
 from driftline_streams.sinks.migrations import migrate
 from driftline_streams.transport.topics import create_all
 
+from .message import PARTITIONS
 from .schedule import STAYING, Fault
-from .traffic import LATENESS_S, PARTITIONS, Traffic
+from .traffic import LATENESS_S, Traffic
 
 # So small that a run has hundreds of batches. A worker that starts has one of these, so that nobody cuts a batch again
 # as it was by accident: only the name that is on record can tell where it ended.

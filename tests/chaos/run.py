@@ -17,8 +17,9 @@ from driftline_streams.settings import Settings
 
 from . import compare, oracle, schedule, settle, traffic, undisturbed
 from .fleet import WORKER, Fleet, fleet
+from .message import Message
 from .schedule import STAYING, Fault, Plan
-from .traffic import Message, Traffic
+from .traffic import Traffic
 from .worker import SESSION_S
 
 PIECES_A_SECOND = 4
@@ -62,34 +63,40 @@ def run(
     """Run one seed with its data and logs in `directory`; `say` is told what is being done."""
     began = time.monotonic()
     result = Result(seed, schedule.plan(seed, size.seconds, SESSION_S), directory)
-    now_ms = time.time_ns() // 1_000_000
-    sent = traffic.make(seed, size.events, traffic.start_ms(now_ms))
+    sent = traffic.make(seed, size.events, traffic.start_ms(time.time_ns() // 1_000_000))
     result.events = sum(message.topic == "predictions" for message in sent.messages)
     result.labels = len(sent.messages) - result.events
+    try:
+        _run(sent, result, command, say)
+    except Exception as error:  # whatever it is, the report must name the seed and the logs
+        result.problems.append(f"the run could not be finished: {error!r}")
+    result.seconds = time.monotonic() - began
+    return result
+
+
+def _run(sent: Traffic, result: Result, command: Sequence[str], say: Callable[[str], None]) -> None:
     with ThreadPoolExecutor(2) as beside:
-        expected = beside.submit(oracle.expect, sent)
-        found = beside.submit(undisturbed.find, sent, now_ms)
-        with fleet(directory, command, seed) as running:
+        expecting = beside.submit(oracle.expect, sent)
+        finding = beside.submit(undisturbed.find, sent, time.time_ns() // 1_000_000)
+        with fleet(result.directory, command, result.seed) as running:
             say("starting")
             running.prepare(sent)
             for who in STAYING:
                 running.start(who)
             _suffer(running, sent, result, say)
             say("settling")
-            missing = settle.wait(running.settings, running.clickhouse, expected.result(), running.heal)
-            if missing:
+            expected, found = expecting.result(), finding.result()
+            if missing := settle.wait(running.settings, running.clickhouse, expected, running.heal):
                 result.problems.append(f"it came to a halt: {missing}")
             running.rest()
             result.problems += running.died
             say("comparing")
             running.count_repeated()
             result.batches, result.repeated = compare.batches(running.settings), running.repeated
-            result.detections, result.alerts = len(found.result().detections), len(found.result().alerts)
+            result.detections, result.alerts = len(found.detections), len(found.alerts)
             result.problems += compare.published(running.settings, sent)
             result.problems += _ledger(running.settings)
-            result.problems += compare.differences(running.clickhouse, sent, expected.result(), found.result())
-    result.seconds = time.monotonic() - began
-    return result
+            result.problems += compare.differences(running.clickhouse, sent, expected, found)
 
 
 def _suffer(running: Fleet, sent: Traffic, result: Result, say: Callable[[str], None]) -> None:
@@ -104,7 +111,7 @@ def _suffer(running: Fleet, sent: Traffic, result: Result, say: Callable[[str], 
     )
     seconds, messages = result.plan.seconds, iter(sent.messages)
     pieces = round(seconds * PIECES_A_SECOND)
-    # The first piece brings every model to every partition: one that has never been seen is not waited for.
+    # The first piece brings every model to every partition: one on which it was never seen is not waited for.
     upcoming = _publish(producer, messages, next(messages), 1 / pieces, running.settings)
     producer.flush(30)
     _wait_until_read(running)
@@ -120,6 +127,7 @@ def _suffer(running: Fleet, sent: Traffic, result: Result, say: Callable[[str], 
         say("healing")
     for fault in done:
         fault.result()
+    result.did.sort()
     if producer.flush(30):
         result.problems.append("not everything could be published")
 
@@ -139,10 +147,9 @@ def _publish(
 
 def _wait_until_read(running: Fleet) -> None:
     deadline = time.monotonic() + READY_S
-    sql = "SELECT uniqExact(partition) AS n FROM predictions"
-    while running.clickhouse.query_rows(sql)[0]["n"] < traffic.PARTITIONS:
+    while unread := settle.unread(running.settings):
         if time.monotonic() > deadline:
-            raise TimeoutError(f"the workers have not read all partitions within {READY_S:.0f} s")
+            raise TimeoutError(f"the workers have not read the first piece within {READY_S:.0f} s: {unread}")
         time.sleep(0.1)
 
 
@@ -153,8 +160,7 @@ def _strike(running: Fleet, fault: Fault, began: float, result: Result) -> None:
     try:
         running.suffer(fault)
     except Exception as error:
-        result.problems.append(f"the fault at {fault.at_s} s could not be done ({fault}): {error!r}")
-        raise
+        result.problems.append(f"a fault could not be done ({fault}): {error!r}")
     finally:
         result.did.append(f"{at_s:5.1f} to {time.monotonic() - began:5.1f} s: {fault}")
 

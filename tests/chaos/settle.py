@@ -43,8 +43,8 @@ def wait(settings: Settings, clickhouse: ClickHouse, expected: Expected, look: C
 def left(settings: Settings, clickhouse: ClickHouse, expected: Expected) -> str:
     """What is still to be done, empty when nothing is."""
     try:
-        if unread := asyncio.run(_unread(settings)):
-            return f"unread: {unread}"
+        if waiting := unread(settings):
+            return f"unread: {waiting}"
         fates = take_account(settings, clickhouse, join_within_s=0).labels
         if fates.joined + fates.unanswered < expected.labels["joined"] + expected.labels["unanswered"]:
             return f"labels are not joined: {fates}"
@@ -56,6 +56,11 @@ def left(settings: Settings, clickhouse: ClickHouse, expected: Expected) -> str:
     except DriftlineError as error:
         return str(error)
     return ""
+
+
+def unread(settings: Settings) -> str:
+    """What the workers have not read, by partition; empty when they have read everything."""
+    return asyncio.run(_unread(settings))
 
 
 async def _unread(settings: Settings) -> str:

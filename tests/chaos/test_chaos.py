@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from . import compare, oracle, schedule, traffic, undisturbed
+from .models import DAY_MS
 from .run import SHORT, run
 
 NOW_MS = time.time_ns() // 1_000_000
@@ -37,13 +38,13 @@ def test_a_seed_gives_the_same_traffic_and_the_same_schedule() -> None:
 
 @pytest.mark.parametrize("hour", range(24))
 def test_all_times_of_a_run_lie_ahead_on_one_day(hour: int) -> None:
-    now_ms = NOW_MS // traffic.DAY_MS * traffic.DAY_MS + hour * traffic.HOUR_MS + 59 * 60_000
+    now_ms = NOW_MS // DAY_MS * DAY_MS + hour * traffic.HOUR_MS + 59 * 60_000
     begin_ms = traffic.start_ms(now_ms)
     times = [message.time_ms for message in traffic.make(1, 500, begin_ms).messages if message.topic == "predictions"]
     good = [time_ms for time_ms in times if time_ms]
     assert now_ms < min(good)
-    assert max(good) < now_ms + traffic.DAY_MS
-    assert min(good) // traffic.DAY_MS == max(good) // traffic.DAY_MS
+    assert max(good) < now_ms + DAY_MS
+    assert min(good) // DAY_MS == max(good) // DAY_MS
 
 
 def test_every_kind_of_difference_is_told() -> None:

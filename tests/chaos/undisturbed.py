@@ -20,7 +20,7 @@ from driftline_streams.ingest import Ingest
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.effects import ArrayColumn, Coded, MapColumn, Rows
 
-from .oracle import Table
+from .rows import Table
 from .traffic import LATENESS_S, Traffic
 
 PREFIX = "driftline"
