@@ -6,7 +6,7 @@ ARGS ?=
 SEEDS ?= 20
 SEED_FROM ?= 1
 
-.PHONY: demo test chaos bench freshness growth check lint format lock clean help
+.PHONY: demo test chaos bench freshness growth memory check lint format lock clean help
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -27,6 +27,9 @@ bench: $(VENV)/dev.stamp ## what an event costs, ours and others'; ARGS="--json 
 
 freshness: $(VENV)/dev.stamp ## how old rows and alerts are at 20,000 events a second; writes docs/freshness.md
 	@$(BIN)/python -m tests.bench.freshness $(ARGS)
+
+memory: $(VENV)/dev.stamp ## what a worker holds that is 60 s behind, while ClickHouse does not answer
+	$(BIN)/pytest -q -s -m slow tests/pipeline/test_memory.py
 
 chaos: $(VENV)/dev.stamp ## the crash test, SEEDS=20 from SEED_FROM=1; ARGS="--report docs/chaos.md" keeps its table
 	$(BIN)/python -m tests.chaos --seeds $(SEEDS) --from $(SEED_FROM) --prove $(ARGS)

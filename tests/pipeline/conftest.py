@@ -86,9 +86,18 @@ class Pipeline:
 
 
 @pytest.fixture
-def make_pipeline(tmp_path: Path) -> Callable[[Settings], Pipeline]:
-    """Make a pipeline on services of one's own; its worker is not started."""
-    return lambda settings: Pipeline(settings, tmp_path / "own-worker.log")
+def make_pipeline(tmp_path: Path) -> Iterator[Callable[[Settings], Pipeline]]:
+    """Make a pipeline on services of one's own; its worker is not started. What a test leaves running is killed."""
+    made: list[Pipeline] = []
+
+    def make(settings: Settings) -> Pipeline:
+        made.append(Pipeline(settings, tmp_path / "own-worker.log"))
+        return made[-1]
+
+    yield make
+    for pipeline in made:
+        if pipeline.worker is not None and pipeline.worker.poll() is None:
+            pipeline.stop(signal.SIGKILL)
 
 
 @pytest.fixture
