@@ -32,12 +32,18 @@ CREATE TABLE predictions
     frame_size       UInt32 DEFAULT 1 COMMENT 'events in the message at that offset, 1 without a frame',
     ingested_at      DateTime64(3, 'UTC'),
     INDEX prediction_id_bloom prediction_id TYPE bloom_filter(0.01) GRANULARITY 4,
+    INDEX timestamp_range timestamp TYPE minmax GRANULARITY 1,
     INDEX offset_range offset TYPE minmax GRANULARITY 1
 )
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(timestamp)
-ORDER BY (model, timestamp)
-SETTINGS non_replicated_deduplication_window = 10000;
+-- Events of one hour and source stay side by side, so that a merge copies runs of rows, not single ones.
+ORDER BY (model, toStartOfHour(timestamp), partition, offset)
+SETTINGS
+    non_replicated_deduplication_window = 10000,
+    -- Small parts too are merged column by column, and ten of them at a time instead of five.
+    vertical_merge_algorithm_min_rows_to_activate = 1,
+    merge_selector_base = 10;
 
 CREATE TABLE labels
 (
@@ -53,12 +59,18 @@ CREATE TABLE labels
     offset        UInt64,
     ingested_at   DateTime64(3, 'UTC'),
     INDEX prediction_id_bloom prediction_id TYPE bloom_filter(0.01) GRANULARITY 4,
+    INDEX timestamp_range timestamp TYPE minmax GRANULARITY 1,
     INDEX offset_range offset TYPE minmax GRANULARITY 1
 )
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(timestamp)
-ORDER BY (model, timestamp)
-SETTINGS non_replicated_deduplication_window = 10000;
+-- Events of one hour and source stay side by side, so that a merge copies runs of rows, not single ones.
+ORDER BY (model, toStartOfHour(timestamp), partition, offset)
+SETTINGS
+    non_replicated_deduplication_window = 10000,
+    -- Small parts too are merged column by column, and ten of them at a time instead of five.
+    vertical_merge_algorithm_min_rows_to_activate = 1,
+    merge_selector_base = 10;
 
 CREATE TABLE windows
 (

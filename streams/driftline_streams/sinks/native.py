@@ -93,10 +93,10 @@ class Text:
             codes = checked(column)
             if len(column.values) == 1:
                 out.append(_texts(column.values) * n)
-            elif 4 * len(column.values) > n:  # to write a value apart takes as long as ten values at once
+            elif 4 * len(column.values) > n:  # to write a value apart takes as long as four values at once
                 out.append(_texts([column.values[code] for code in codes.tolist()]))
             else:
-                written = [_texts([value]) for value in column.values]
+                written = _each(column.values)
                 out.append(b"".join([written[code] for code in codes.tolist()]))
         else:
             out.append(_texts(texts(column)))
@@ -275,11 +275,16 @@ def _texts(values: Sequence[str]) -> bytes:
         text = "".join(parts)
         if text.isascii():
             return text.encode()
-    out = []
-    for value in values:
-        raw = value.encode("utf-8", "backslashreplace")
-        out += [_varint(len(raw)), raw]
-    return b"".join(out)
+    return b"".join(_each(values))
+
+
+def _each(values: Sequence[str]) -> list[bytes]:
+    """As `_texts`, one by one."""
+    try:
+        encoded = [value.encode() for value in values]  # a third of the time that it takes with an error handler
+    except UnicodeEncodeError:
+        encoded = [value.encode("utf-8", "backslashreplace") for value in values]
+    return [_varint(len(raw)) + raw for raw in encoded]
 
 
 def _varint(value: int) -> bytes:
