@@ -28,7 +28,7 @@ def events(n: int) -> list[bytes]:
     start_ms = time.time_ns() // 1_000_000 - n // 20
     out = []
     for i in range(n):
-        features = {f"n{k}": round(chance.gauss(100, 30), 3) for k in range(7)}
+        features: dict[str, float | str] = {f"n{k}": round(chance.gauss(100, 30), 3) for k in range(7)}
         features |= {f"c{k}": chance.choice(["alpha", "beta", "gamma"]) for k in range(3)}
         event = {
             "prediction_id": f"0198f3c2-0000-7000-8000-{i:012}",
