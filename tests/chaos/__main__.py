@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import sys
 import tempfile
@@ -47,7 +48,8 @@ def main(  # noqa: PLR0917 - typer's options
     """
     if subject and subject not in worker.HOW:
         raise typer.BadParameter(f"choose one of {', '.join(worker.HOW)}", param_hint="--broken")
-    logs.configure("console", "error")  # that ClickHouse is away now and then is what this is about
+    logs.configure("console", "error")
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # that a broker is away now and then is what this is about
     command = _command(subject)
     results: list[Result] = []
     caught = True
