@@ -47,6 +47,7 @@ class Settings(BaseSettings):
     clickhouse_username: str = "default"
     clickhouse_password: SecretStr = SecretStr("")
     clickhouse_database: str = Field("driftline", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")
+    clickhouse_replicated: bool = Field(False, description="tables are created replicated, inserts wait for a majority")
 
     # The worker
     worker_id: str = Field(

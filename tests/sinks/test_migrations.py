@@ -10,7 +10,7 @@ import pytest
 
 from driftline_streams.errors import MigrationError, UsageError
 from driftline_streams.sinks.clickhouse import ClickHouse
-from driftline_streams.sinks.migrations import DIRECTORY, migrate, pending, read
+from driftline_streams.sinks.migrations import DIRECTORY, migrate, pending, read, replicated
 from driftline_streams.sinks.statements import statements
 
 ONE = "CREATE TABLE one (a UInt8) ENGINE = MergeTree ORDER BY a;"
@@ -148,3 +148,12 @@ def test_every_statement_of_the_contract_is_found() -> None:
         if file.name.endswith(".sql"):
             found = statements(file.read_text())
             assert sum(line.startswith("CREATE") for line in file.read_text().splitlines()) == len(found)
+
+
+def test_every_table_of_the_contract_has_a_replicated_form() -> None:
+    made = [replicated(text) for file in read() for text in file.statements if "ENGINE" in text]
+    assert len(made) >= 11
+    for text in made:
+        assert "ENGINE = Replicated" in text, text
+        assert " non_replicated" not in text, text
+        assert "replicated_deduplication_window_seconds = 604800" in text, text

@@ -156,12 +156,14 @@ class ClickHouse:
         self._explained(lambda: self._send(table, body, token), table)
 
     def _send(self, table: str, body: bytes, token: str) -> None:
-        settings = {
+        settings: dict[str, Any] = {
             "insert_deduplication_token": token,
             "insert_deduplicate": 1,
             "async_insert": 0,  # the token of an asynchronous insert would not name the batch
             "max_partitions_per_insert_block": 0,  # late events reach back over many months at once
         }
+        if self.settings.clickhouse_replicated:
+            settings["insert_quorum"] = "auto"  # what one server has alone is not durable yet
         if self._compress:
             packed = lz4.frame.compress(body)
             self._ready().raw_insert(table, None, packed, settings, "Native", compression="lz4")

@@ -24,6 +24,7 @@ from driftline_streams.sinks.clickhouse import ClickHouse
 from driftline_streams.sinks.statements import statements
 
 DIRECTORY = resources.files("driftline_schemas") / "sql"
+TOKENS_LAST_S = 7 * 86_400  # of a replicated table
 WHOLE = 0  # the number of the record that says that a whole file is applied
 
 _NAME = re.compile(r"(\d{3})_\w+\.sql")
@@ -74,7 +75,7 @@ def migrate(clickhouse: ClickHouse, directory: Traversable = DIRECTORY) -> list[
     """
     files = read(directory)
     clickhouse.create_database()
-    clickhouse.command(_RECORDS)
+    clickhouse.command(replicated(_RECORDS) if clickhouse.settings.clickhouse_replicated else _RECORDS)
     run = _Run(clickhouse)
     todo = _pending(clickhouse, files)
     for migration in todo:
@@ -112,6 +113,18 @@ def read(directory: Traversable = DIRECTORY) -> list[Migration]:
     return found
 
 
+def replicated(statement: str) -> str:
+    """A statement of the files for tables whose rows are on several servers; what names no table's engine stays.
+
+    ClickHouse then keeps tokens in Keeper, for an hour unless told otherwise: an outage may last longer.
+
+    >>> replicated("CREATE TABLE t (a Int8) ENGINE = ReplacingMergeTree(a) ORDER BY a")
+    'CREATE TABLE t (a Int8) ENGINE = ReplicatedReplacingMergeTree(a) ORDER BY a'
+    """
+    engine = re.sub(r"\bENGINE = (\w*MergeTree)\b", r"ENGINE = Replicated\1", statement)
+    return re.sub(r"\bnon_(replicated_deduplication_window) = (\d+)", rf"\1 = \2, \1_seconds = {TOKENS_LAST_S}", engine)
+
+
 class _Run:
     """One run of `migrate`."""
 
@@ -143,7 +156,8 @@ class _Run:
     def _execute(self, migration: Migration, number: int, statement: str) -> None:
         try:
             # Once: when the answer is lost, a repetition could not tell its own table from a foreign one.
-            self._clickhouse.command(statement, once=True)
+            asked = replicated(statement) if self._clickhouse.settings.clickhouse_replicated else statement
+            self._clickhouse.command(asked, once=True)
         except UsageError as error:
             if "ALREADY_EXISTS" not in str(error):
                 raise MigrationError(f"{migration.name}: statement {number}: {error}; correct it and repeat") from error
