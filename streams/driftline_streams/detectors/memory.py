@@ -9,17 +9,17 @@ In the walk: beside `detect`. A partition's keys are
 
 The values of one batch need not be stored atomically, only in the order in which they are set (detectors, then windows,
 then clocks) and after the batch's effects. Each value says what is already in it, so whatever a crash leaves unstored
-is applied again and the rest skipped. Values are msgpack of plain records behind zlib, whose checksum keeps damaged
-bytes from the detectors.
+is applied again and the rest skipped. Values are msgpack of plain records in Snappy frames, whose checksums keep
+damaged bytes from the detectors.
 """
 
 from __future__ import annotations
 
-import zlib
 from collections import OrderedDict
 from collections.abc import Iterator, MutableMapping
 from typing import NamedTuple, TypeVar
 
+import cramjam
 import msgspec
 
 from driftline_streams.detectors.features import Features, FeaturesState
@@ -34,7 +34,7 @@ MAX_VALUE_BYTES = 768 * 1024  # of a model's open windows: below Kafka's default
 
 INDEX_KEY = ""
 _JOIN = "\x1f"
-_FORMAT = b"\x01"
+_FORMAT = b"\x02"
 _T = TypeVar("_T", bound=msgspec.Struct)
 
 
@@ -172,7 +172,8 @@ class Memory:
 
 def pack(value: msgspec.Struct) -> bytes:
     """A record as bytes of the current format."""
-    return _FORMAT + zlib.compress(msgspec.msgpack.encode(value), 1)
+    # A third larger than with zlib, at a seventh of its time, which was a third of what a partial cost.
+    return _FORMAT + bytes(cramjam.snappy.compress(msgspec.msgpack.encode(value)))
 
 
 def unpack(stored: bytes, kind: type[_T]) -> _T:
@@ -186,8 +187,8 @@ def unpack(stored: bytes, kind: type[_T]) -> _T:
     try:
         if stored[:1] != _FORMAT:
             raise ValueError(f"format {stored[:1]!r} is not {_FORMAT!r}")
-        return msgspec.msgpack.decode(zlib.decompress(stored[1:]), type=kind)
-    except (ValueError, zlib.error, msgspec.MsgspecError) as error:
+        return msgspec.msgpack.decode(bytes(cramjam.snappy.decompress(stored[1:])), type=kind)
+    except (ValueError, cramjam.DecompressionError, msgspec.MsgspecError) as error:
         raise BrokenInvariant(
             f"the stored {kind.__name__} of detect cannot be read ({error}); restore the changelog topic or reset it"
         ) from error

@@ -6,6 +6,7 @@ In the walk: the third effect of a batch, for the table `features`, and the othe
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import add
 
 import numpy as np
 import numpy.typing as npt
@@ -128,19 +129,18 @@ class FeatureSums:
                 "sum_squares": MapColumn(numeric_ends, numeric_keys, self.sums.sum_squares[numeric]),
                 "mins": MapColumn(numeric_ends, numeric_keys, self.sums.min[numeric]),
                 "maxs": MapColumn(numeric_ends, numeric_keys, self.sums.max[numeric]),
-                "bins": self._bin_column(names),
+                "bins": self._bin_column(),
             },
         )
 
-    def _bin_column(self, names: Texts) -> MapColumn:
-        bins, width = self.bins, max(1, len(self.bins.label.values))
-        keys, place = compact(names.code[self.signal[bins.group]] * width + bins.label.code, len(names.values) * width)
-        # A bin of one model and a category of another may be written alike.
-        texts = Texts.of(
-            [names.values[key // width] + BIN_SEPARATOR + bins.label.values[key % width] for key in keys.tolist()]
-        )
+    def _bin_column(self) -> MapColumn:
+        bins = self.bins
+        names = [signal.name + BIN_SEPARATOR for signal in self.signals]
+        of_bins = map(names.__getitem__, self.signal[bins.group].tolist())
+        labels = map(bins.label.values.__getitem__, bins.label.code.tolist())
+        # Made one by one: models seldom share features, so that hardly any of these texts occurs twice.
         ends = _ends(self.cell[bins.group], len(self.cells))
-        return MapColumn(ends, texts.column(place), bins.count.astype(np.uint64))
+        return MapColumn(ends, list(map(add, of_bins, labels)), bins.count.astype(np.uint64))
 
     def sizes(self) -> Ints:
         """About how many bytes the JSON of the `records` of each version takes; shape `(versions,)`."""

@@ -12,6 +12,7 @@ MODELS = (1, 10, 50, 200)
 FEATURES = (10, 50, 100, 200)
 SPARSE = (2_000.0, 100.0, 10.0, 1.0)  # events of a model in ten seconds
 TRAFFIC = (1_000, 10_000, 100_000)  # events of three models in ten seconds, which are a batch
+WIDE_S = 300  # a window that suits the sparsest
 PARTITIONS = (1, 4, 16, 32)
 BATCH = 20_000
 NUMBERS = 200_000  # feature values of a batch
@@ -26,6 +27,7 @@ def main() -> None:
     models = [Traffic(models=models) for models in MODELS]
     features = [Traffic(features=features) for features in FEATURES]
     sparse = [Traffic(models=1, a_window=a_window) for a_window in SPARSE]
+    sparse.append(Traffic(models=1, a_window=SPARSE[-1], window_s=WIDE_S))
     busy = [Traffic(a_window=n / 3) for n in TRAFFIC]
     runs: dict[str, list[page.Line]] = {}
     runs["models"] = _stages(models, [BATCH] * len(models), wishes.rounds)
@@ -37,9 +39,9 @@ def main() -> None:
         with started() as services:
             for partitions in PARTITIONS:
                 found["partitions"].append(workers.run(services, Traffic(), wishes.events, partitions))
-            for a_window in (SPARSE[0], SPARSE[-1]):
-                one = Traffic(models=1, a_window=a_window)
-                found["sparse"].append(workers.run(services, one, wishes.events // 4, 4))
+            found["sparse"] = [
+                workers.run(services, traffic, wishes.events // 4, 4) for traffic in sparse[::4] + sparse[3:4]
+            ]
     page.write(wishes, runs, found)
 
 

@@ -27,6 +27,7 @@ class Traffic:
     models: int = 3
     features: int = 10
     a_window: float = DENSE  # events of a model in ten seconds
+    window_s: int = 10
 
     def events(self, n: int, *, first: int = 0, seed: int = 0) -> Iterator[tuple[bytes, bytes]]:
         """Keys and values of `n` events; `first` is how many came before, in event time."""
@@ -58,7 +59,10 @@ class Traffic:
     def records(self) -> list[ModelSpec | Reference]:
         """A spec that slices by both segments and a reference for every model."""
         names = [f"m{model:03}" for model in range(self.models)]
-        specs = [ModelSpec(model=name, positive="pos", segments=["country", "carrier"]) for name in names]
+        specs = [
+            ModelSpec(model=name, positive="pos", segments=["country", "carrier"], window_s=self.window_s)
+            for name in names
+        ]
         return [*specs, *(self._reference(name) for name in names)]
 
     def catalog(self) -> Catalog:
