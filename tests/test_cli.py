@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import typer
 import yaml
 
 from driftline_streams.cli import app
+from driftline_streams.errors import UsageError
 from driftline_streams.settings import Settings
 
 COMMANDS = ["demo", "up", "down", "status", "worker", "migrate", "topics", "ledger", "sql", "replay", "dashboard"]
@@ -134,3 +136,13 @@ def test_a_ledger_of_nothing_does_not_hold(settings: Callable[..., Settings]) ->
     code, _, err = driftline("ledger", settings=own)
     assert code == 1
     assert "driftline topics" in err
+
+
+def test_a_port_of_the_dashboard_that_is_taken_is_one_sentence() -> None:
+    from driftline_streams.dashboard.app import serve
+
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        pytest.raises(UsageError, match="choose another --host or --port"),
+    ):
+        serve(Settings(), host="127.0.0.1", port=taken.getsockname()[1])

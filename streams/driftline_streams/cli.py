@@ -139,6 +139,8 @@ def models_apply(
     model_topic.publish(settings, specs)
     for spec in specs:
         out.print(f"applied {spec.model}")
+        for name in model_topic.uneven(spec):
+            err.print(f"warning: {name} of {spec.model} does not divide a day: views by day will be a window off")
 
 
 @models.command("list")

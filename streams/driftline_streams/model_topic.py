@@ -76,6 +76,16 @@ def read_specs(path: Path) -> list[ModelSpec]:
         raise SpecError(f"{path}: {error}") from None
 
 
+def uneven(spec: ModelSpec) -> list[str]:
+    """The windows of a spec that neither divide a day nor are made of days: daily views cannot be cut from them.
+
+    >>> uneven(ModelSpec(model="m", window_s=7, feature_window_s=300, test_window_s=7 * 86_400))
+    ['window_s']
+    """
+    widths = {name: getattr(spec, name) for name in ("window_s", "feature_window_s", "test_window_s")}
+    return [name for name, width_s in widths.items() if 86_400 % width_s and width_s % 86_400]
+
+
 def spec_yaml(settings: Settings, model: str) -> str:
     """The current spec of a model as YAML that `read_specs` takes."""
     for entry in read_all(settings):

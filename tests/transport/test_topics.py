@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from driftline_schemas.topics import ALL, MODELS
 from driftline_streams.errors import SettingsError, Unavailable, UsageError
 from driftline_streams.settings import Settings
+from driftline_streams.transport.app import faust_directory
 from driftline_streams.transport.connection import librdkafka
 from driftline_streams.transport.credentials import credentials
 from driftline_streams.transport.topics import TABLES, changelog, create, create_all, describe, new_topic
@@ -59,6 +61,20 @@ def test_both_clients_encrypt_when_told_to(protocol: Any, encrypted: bool) -> No
     assert found.protocol.value == protocol
     context = found.context if protocol == "SSL" else found.ssl_context
     assert (context is not None) == encrypted
+
+
+def test_a_certificate_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "garbage.pem").write_text("no certificate")
+    for name in ("missing.pem", "garbage.pem"):
+        chosen = Settings.model_validate({"kafka_security_protocol": "SSL", "kafka_ca_file": tmp_path / name})
+        with pytest.raises(SettingsError, match="cannot read the Kafka certificates"):
+            librdkafka(chosen)
+
+
+def test_a_data_directory_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="DRIFTLINE_DATA_DIR"):
+        faust_directory(Settings.model_validate({"data_dir": tmp_path / "file" / "below"}))
 
 
 def test_plaintext_needs_no_credentials() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import socket
 from typing import Final
 
 import uvicorn
@@ -17,6 +18,7 @@ from driftline_streams.dashboard.pages.alerts import AlertList
 from driftline_streams.dashboard.pages.model import Model
 from driftline_streams.dashboard.pages.models import Models
 from driftline_streams.dashboard.reader import Reader
+from driftline_streams.errors import UsageError
 from driftline_streams.settings import Settings
 from driftline_streams.sinks.clickhouse import ClickHouse
 
@@ -40,6 +42,7 @@ def serve(settings: Settings, *, host: str, port: int) -> None:
     """
     # The driver shows a trace for every failed attempt; our own log and the page say it in one line.
     logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
+    _claim(host, port)
     clickhouse = ClickHouse(settings)
     _pages(Reader(clickhouse))
     web = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
@@ -49,6 +52,17 @@ def serve(settings: Settings, *, host: str, port: int) -> None:
             uvicorn.run(_Guarded(web), host=host, port=port, log_level="warning", timeout_graceful_shutdown=2)
     finally:
         clickhouse.close()
+
+
+def _claim(host: str, port: int) -> None:
+    """Say in a sentence what uvicorn says in three lines of log."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise UsageError(f"choose another --host or --port: {host}:{port}: {error.strerror}") from None
 
 
 def _pages(reader: Reader) -> None:

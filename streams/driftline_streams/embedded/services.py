@@ -123,7 +123,10 @@ def up(data_dir: Path, *, detach: bool, progress: DownloadProgress | None = None
     data_dir = data_dir.resolve()
     if odd := set(str(data_dir)) & set(",?\n"):
         raise UsageError(f"choose a data directory without {' and '.join(map(repr, sorted(odd)))}: {data_dir}")
-    data_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"choose a data directory that can be written: {error}") from None
     with _locked(data_dir):
         before = {status.name: status for status in status(data_dir)}
         guard = Guard()  # while they start, also over those that shall outlive us: nobody else knows of them yet

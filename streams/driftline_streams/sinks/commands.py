@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO
@@ -16,6 +17,7 @@ from driftline_streams.errors import UsageError
 from driftline_streams.settings import Settings
 from driftline_streams.sinks.clickhouse import ClickHouse
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 SHOWN_ROWS = 1_000  # of a table; more belong into a file
 
 # Short names for what people ask for; every other name is passed on as it is.
@@ -71,10 +73,12 @@ def _print(rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def shown(value: object) -> Text:
-    """A value as a person reads it; NULL is dimmed.
+    r"""A value as a person reads it; NULL is dimmed, control characters are written out.
 
     >>> [shown(value).plain for value in (None, 0.1 + 0.2, 1234567, {"a": 1}, dt.date(2013, 1, 1))]
     ['NULL', '0.3', '1234567', '{"a": 1}', '2013-01-01']
+    >>> print(shown("\x1b[31mred").plain)
+    \x1b[31mred
     """
     if value is None:
         return Text("NULL", style="dim")
@@ -83,5 +87,10 @@ def shown(value: object) -> Text:
     if isinstance(value, dt.datetime):
         return Text(value.isoformat(sep=" ", timespec="milliseconds" if value.microsecond else "seconds"))
     if isinstance(value, (dict, list, tuple)):
-        return Text(json.dumps(value, ensure_ascii=False, default=str))
-    return Text(str(value))
+        return Text(_visible(json.dumps(value, ensure_ascii=False, default=str)))
+    return Text(_visible(str(value)))
+
+
+def _visible(text: str) -> str:
+    """The text with its control characters written out: what publishers send must not command a terminal."""
+    return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)

@@ -243,7 +243,16 @@ def build(settings: Settings) -> BatchApp:
 
 
 def faust_directory(settings: Settings) -> Path:
-    """Where Faust keeps what belongs to one worker; created, because Faust creates the last part of a path only."""
+    """Where Faust keeps what belongs to one worker; created, because Faust creates the last part of a path only.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be made.
+    """
     directory = settings.data_dir / "faust" / settings.worker_id
-    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"set DRIFTLINE_DATA_DIR to a directory that can be written: {error}") from None
     return directory

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import Any
 
 from driftline_streams.errors import SettingsError
@@ -14,7 +15,7 @@ def librdkafka(settings: Settings) -> dict[str, Any]:
     Raises
     ------
     SettingsError
-        If the security settings contradict each other.
+        If the security settings contradict each other, or a certificate cannot be read.
     """
     check(settings)
     config: dict[str, Any] = {
@@ -54,3 +55,22 @@ def check(settings: Settings) -> None:
         )
     if settings.kafka_key_file and not settings.kafka_cert_file:
         raise SettingsError("set DRIFTLINE_KAFKA_CERT_FILE: a key without its certificate proves nothing")
+    if protocol.endswith("SSL"):
+        ssl_context(settings)
+
+
+def ssl_context(settings: Settings) -> ssl.SSLContext:
+    """What the certificate files of the settings make; aiokafka uses it, librdkafka reads the same files itself.
+
+    Raises
+    ------
+    SettingsError
+        If a file cannot be read, or is no certificate.
+    """
+    try:
+        context = ssl.create_default_context(cafile=str(settings.kafka_ca_file) if settings.kafka_ca_file else None)
+        if settings.kafka_cert_file:
+            context.load_cert_chain(settings.kafka_cert_file, settings.kafka_key_file)
+    except OSError as error:
+        raise SettingsError(f"cannot read the Kafka certificates (DRIFTLINE_KAFKA_*_FILE): {error}") from None
+    return context

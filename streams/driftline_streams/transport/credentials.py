@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import ssl
-
 import faust
 from faust.types.auth import CredentialsT
 
-from driftline_streams.errors import SettingsError
 from driftline_streams.settings import Settings
-from driftline_streams.transport.connection import check
+from driftline_streams.transport.connection import check, ssl_context
 
 
 def credentials(settings: Settings) -> CredentialsT | None:
@@ -23,7 +20,7 @@ def credentials(settings: Settings) -> CredentialsT | None:
     check(settings)
     protocol = settings.kafka_security_protocol
     # Faust takes SASL without a context for SASL over plaintext: the context decides whether passwords travel in clear.
-    context = _ssl_context(settings) if protocol.endswith("SSL") else None
+    context = ssl_context(settings) if protocol.endswith("SSL") else None
     if protocol.startswith("SASL"):
         return faust.SASLCredentials(
             username=settings.kafka_username,
@@ -32,13 +29,3 @@ def credentials(settings: Settings) -> CredentialsT | None:
             ssl_context=context,
         )
     return faust.SSLCredentials(context) if context else None
-
-
-def _ssl_context(settings: Settings) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=str(settings.kafka_ca_file) if settings.kafka_ca_file else None)
-        if settings.kafka_cert_file:
-            context.load_cert_chain(settings.kafka_cert_file, settings.kafka_key_file)
-    except OSError as error:
-        raise SettingsError(f"cannot read the Kafka certificates (DRIFTLINE_KAFKA_*_FILE): {error}") from None
-    return context
