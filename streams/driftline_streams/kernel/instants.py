@@ -1,7 +1,7 @@
 """Times of events as they are written, many at once: RFC 3339 texts to milliseconds since 1970-01-01 UTC.
 
-In the walk: `ingest` reads the timestamps of a batch with it. A text of one of the usual forms costs 0.1 µs; a
-`datetime` made by the JSON decoder and asked for its `timestamp()` costs 0.3 µs.
+In the walk: `ingest` reads the timestamps of a batch with it. A text of one of the usual forms costs 0.05 µs;
+a `datetime` made by the JSON decoder and asked for its `timestamp()` costs 0.3 µs.
 """
 
 from __future__ import annotations
@@ -69,37 +69,44 @@ def _of_texts(texts: Sequence[str]) -> Ints:
 
 
 def _of_length(characters: npt.NDArray[np.uint8]) -> Ints:
-    """The times of texts of one length, shape `(n, length)`."""
+    """The times of texts of one length, shape `(n, length)`.
+
+    A row a position and a few passes over each: a product of matrices would be shorter, and wakes the threads of BLAS,
+    which then wait for more at the cost of a core.
+    """
     n, length = characters.shape
     form = _FORMS.get(length)
     if form is None:
         return np.full(n, UNKNOWN)
-    is_digit = form == _DIGIT
-    is_digit[-5:] &= form[-1] != _DIGIT  # the zone's zeros stand for themselves
-    usual = (characters[:, ~is_digit] == form[~is_digit]).all(axis=1)
-    digits = characters[:, is_digit] - np.uint8(_DIGIT)  # wraps below "0", so that everything else is above 9
-    usual &= (digits <= 9).all(axis=1)
-    number = digits.astype(np.float64) @ _WEIGHTS[: digits.shape[1]]  # exact: all far below 2**53
-    date, hour, minute, milliseconds = (number[:, column] for column in range(4))
-    usual &= (hour < 24) & (minute < 60) & (milliseconds < 60_000)
-    days = _days(np.where(usual, date, 0.0).astype(np.int64))
-    ms = days * 86_400_000 + (hour * 3_600_000 + minute * 60_000 + np.floor(milliseconds)).astype(np.int64)
-    return np.where(usual & (days != UNKNOWN), ms, UNKNOWN)
+    usual = np.ones(n, np.bool_)
+    digits: list[npt.NDArray[np.int32]] = []
+    zone = len(form) - (5 if form[-1] == _DIGIT else 1)  # whose zeros stand for themselves
+    for position, of_texts in enumerate(np.ascontiguousarray(characters.T)):
+        if form[position] == _DIGIT and position < zone:
+            digit = of_texts - np.uint8(_DIGIT)  # wraps below "0", so that everything else is above 9
+            usual &= digit <= 9
+            digits.append(digit.astype(np.int32))
+        else:
+            usual &= of_texts == form[position]
+    date = _number(digits[:8])
+    hour, minute, second = _number(digits[8:10]), _number(digits[10:12]), _number(digits[12:14])
+    usual &= (hour < 24) & (minute < 60) & (second < 60)
+    days = _days(np.where(usual, date, 0))
+    ms = (hour * 60 + minute) * 60_000 + second * 1_000
+    if len(digits) > 14:
+        ms += _number(digits[14:17])  # later decimals do not count: times are rounded down
+    return np.where(usual & (days != UNKNOWN), days * 86_400_000 + ms, UNKNOWN)
 
 
-def _weights() -> npt.NDArray[np.float64]:
-    """What each digit of `YYYYMMDDhhmmssffffff` adds to the number of the date, the hour, the minute and the ms."""
-    out = np.zeros((20, 4))
-    out[:8, 0] = 10.0 ** np.arange(7, -1, -1)
-    out[8:10, 1] = out[10:12, 2] = (10, 1)
-    out[12:17, 3] = (10_000, 1_000, 100, 10, 1)  # decimals beyond milliseconds weigh nothing: times are rounded down
-    return out
+def _number(digits: Sequence[npt.NDArray[np.int32]]) -> npt.NDArray[np.int32]:
+    """The number that is written in these digits, the highest first."""
+    number = digits[0]
+    for digit in digits[1:]:
+        number = number * 10 + digit
+    return number
 
 
-_WEIGHTS = _weights()
-
-
-def _days(dates: Ints) -> Ints:
+def _days(dates: npt.NDArray[np.int32]) -> Ints:
     """Days since the epoch of dates written as the number YYYYMMDD, `UNKNOWN` for those that no calendar has."""
     least = int(dates.min())
     present, place = compact(dates - least, int(dates.max()) - least + 1)
