@@ -31,8 +31,11 @@ from driftline_streams.kernel.instants import instants_ms
 from driftline_streams.kernel.refused import Reject
 
 AT_A_TIME: Final = 1_000
-FORMS_A_CHUNK: Final = 50  # more models at a time, more events at a time: a form costs some µs a chunk
+# From so many models on, events are decoded model by model: hundreds of forms do not fit the processor's own cache, and
+# neither do a few events for each of them.
+MANY_FORMS: Final = 10
 MAX_LAYOUTS: Final = 1_000  # models beyond it are read the general way, at three times the cost
+_MODEL, _MODEL_BYTES = b'"model":', 40
 # Making a form costs what reading so many events the general way does.
 MISFITS: Final = 50
 
@@ -61,13 +64,13 @@ class Reader:
         blocks: dict[type, Block] = {}
         general = _General(values, now_ms, self._catalog)
         framed: list[int] = []
-        size = AT_A_TIME * (1 + len(self._forms) // FORMS_A_CHUNK)
-        for first in range(0, len(values), size):
-            events, index, misfits = self._fitting(values[first : first + size], first)
+        order = _by_model(values) if len(self._forms) >= MANY_FORMS else np.arange(len(values))
+        for first in range(0, len(values), AT_A_TIME):
+            events, index, misfits = self._fitting(values, order[first : first + AT_A_TIME])
             self._gather(blocks, events, index)
             for place in misfits:
                 (framed if is_frame(values[place]) else general.waiting).append(place)
-            if len(general.waiting) >= size // 2:
+            if len(general.waiting) >= AT_A_TIME // 2:
                 self._learn(general.read())
         parts = []
         timestamps = [block.timestamps for block in blocks.values()]
@@ -80,29 +83,28 @@ class Reader:
             if columns is not None:
                 parts.append(columns)
         self._learn(general.read())
-        frames = read_frames([(place, values[place] or b"") for place in framed], now_ms, self._catalog)
+        frames = read_frames([(place, values[place] or b"") for place in sorted(framed)], now_ms, self._catalog)
         parts += general.parts + frames.parts
         refused = sorted(general.refused + frames.refused, key=lambda refusal: (refusal.index, refusal.position))
         unknown_fields = general.unknown_fields + frames.unknown_fields
         return Reading(Columns.join(parts) if parts else None, refused, unknown_fields)
 
-    def _fitting(self, values: Sequence[bytes | None], first: int) -> tuple[list[Any], Ints, list[int]]:
-        """The payloads that fit their form, decoded, and where in the batch they and the others are.
+    def _fitting(self, values: Sequence[bytes | None], order: Ints) -> tuple[list[Any], Ints, list[int]]:
+        """The payloads at `order` that fit their form, decoded, and where in the batch they and the others are.
 
         A bad payload costs itself only. `map` inside `extend` runs without a Python frame an event; when a payload
         raises, the events before it are in the list already, the iterator stands behind it, and the loop goes on.
         """
         events: list[Any] = []
         misfits: list[int] = []
-        rest = iter(worth_reading(values))
+        rest = iter(worth_reading([values[place] for place in order.tolist()]))
         while True:
             try:
                 events.extend(map(self._decode, rest))
                 break
             except UNREADABLE:
-                misfits.append(first + len(events) + len(misfits))
-        index = np.arange(first, first + len(values))
-        return events, np.delete(index, np.array(misfits, np.int64) - first) if misfits else index, misfits
+                misfits.append(len(events) + len(misfits))
+        return events, np.delete(order, misfits) if misfits else order, order[misfits].tolist()
 
     def _gather(self, blocks: dict[type, Block], events: list[Any], index: Ints) -> None:
         """Add events to the blocks of their forms."""
@@ -138,6 +140,15 @@ class Reader:
         self._news.clear()
         types = tuple(form.type for form in self._forms.values())
         self._decode = msgspec.json.Decoder(Union[types]).decode  # noqa: UP007  # of a tuple of types
+
+
+def _by_model(values: Sequence[bytes | None]) -> Ints:
+    """The places of the payloads, with those side by side that look as if they were of one model; a guess will do."""
+    groups: dict[bytes, list[int]] = {}
+    for place, value in enumerate(values):
+        at = value.find(_MODEL) if value is not None else 0
+        groups.setdefault(value[at : at + _MODEL_BYTES] if value is not None else b"", []).append(place)
+    return np.fromiter(chain.from_iterable(groups.values()), np.int64, len(values))
 
 
 def _nothing_fits(_: bytes) -> Any:

@@ -24,6 +24,8 @@ _DISK = (
 class Run:
     """Microseconds of CPU an event, of the worker and of those beside it; and what is on the disk, merged."""
 
+    traffic: Traffic
+    partitions: int
     events: int
     worker_us: float
     clickhouse_us: float
@@ -31,6 +33,7 @@ class Run:
     wall_s: float
     bytes_on_disk: Mapping[str, int]  # by table
     rows: Mapping[str, int]
+    rows_written: int  # into all tables
 
 
 def run(services: Services, traffic: Traffic, events: int, partitions: int) -> Run:
@@ -38,17 +41,21 @@ def run(services: Services, traffic: Traffic, events: int, partitions: int) -> R
     deployment = Deployment(services, traffic.records(), partitions=partitions)
     try:
         send(deployment.settings.kafka_bootstrap, deployment.topic(PREDICTIONS), traffic.events(events))
+        before = _written(deployment)
         with deployment.worker() as worker:
             stopwatch = Stopwatch(worker.process.pid, services)
             deployment.wait_until_stored()
             stopwatch.stop_wall()
             deployment.wait_until_watched()
             cost = stopwatch.stop()
+        written = _written(deployment) - before
         with closing(ClickHouse(deployment.settings)) as database:
             for table in ("predictions", "windows", "features"):
                 database.command(f"OPTIMIZE TABLE {table} FINAL")
             disk = database.query_rows(_DISK)
         return Run(
+            traffic=traffic,
+            partitions=partitions,
             events=events,
             worker_us=cost.cpu_s / events * 1e6,
             clickhouse_us=cost.beside_s["clickhouse"] / events * 1e6,
@@ -56,6 +63,13 @@ def run(services: Services, traffic: Traffic, events: int, partitions: int) -> R
             wall_s=cost.wall_s,
             bytes_on_disk={row["table"]: row["bytes"] for row in disk},
             rows={row["table"]: row["rows"] for row in disk},
+            rows_written=written,
         )
     finally:
         deployment.drop()
+
+
+def _written(deployment: Deployment) -> int:
+    with closing(ClickHouse(deployment.settings)) as database:
+        (row,) = database.query_rows("SELECT sum(value) AS n FROM system.events WHERE event = 'InsertedRows'")
+        return int(row["n"])
