@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import Any, cast
 
@@ -21,7 +21,8 @@ import faust
 import structlog
 from faust.stores.memory import Store
 from faust.tables.manager import TableManager
-from faust.types import EventT
+from faust.tables.recovery import Recovery as StockRecovery
+from faust.types import ConsumerT, EventT
 from faust.types.codecs import CodecArg
 from faust.types.tuples import TP, FutureMessage
 
@@ -36,10 +37,29 @@ log = structlog.get_logger(__name__)
 WRITTEN = "driftline-written"  # header of a change: the last offset of the batch that made it
 
 
+class Recovery(StockRecovery):
+    """Faust's recovery, which does not crash when a rebalance comes between two of its steps."""
+
+    logger = FAUST_LOG
+
+    async def _seek_offsets(self, consumer: ConsumerT, tps: set[TP], offsets: Counter[TP], title: str) -> None:
+        # Partitions of a new assignment have no offsets yet: stock Faust seeks them to `None`, which crashes the
+        # worker just before recovery would begin again.
+        if all(offsets[tp] is not None for tp in tps):
+            await super()._seek_offsets(consumer, tps, offsets, title)
+
+
 class Tables(TableManager):
     """Faust's tables, without a second of waiting for some that might still be declared: ours are, before the start."""
 
     logger = FAUST_LOG
+
+    @property
+    def recovery(self) -> StockRecovery:
+        """Called by Faust; made when it is first asked for."""
+        if self._recovery is None:
+            self._recovery = Recovery(self.app, self, beacon=self.beacon, loop=self.loop)
+        return self._recovery
 
     async def on_start(self) -> None:
         """Register the tables and get ready to recover them."""
