@@ -77,7 +77,8 @@ def _caught(subject: str, seed_from: int) -> bool:
             result = run(seed, directory, FULL, _command(subject), lambda _: None)
         shutil.rmtree(directory)
         if result.problems:
-            out.print(f"broken {subject}: caught with seed {seed}, {report.verdict(result)}: {result.problems[0]}")
+            told = f"broken {subject}: caught with seed {seed}, {report.verdict(result)}: {result.problems[0]}"
+            out.print(told, highlight=False, markup=False, soft_wrap=True)
             return True
     out.print(f"broken {subject}: not caught with {TRIES} seeds: this test proves nothing", style="red")
     return False

@@ -41,12 +41,13 @@ def row(result: Result) -> dict[str, str]:
 
 def verdict(result: Result) -> str:
     """One word, or how many."""
-    return f"{len(result.problems)} differences" if result.problems else "exact"
+    n = len(result.problems)
+    return f"{n} difference{'s' if n > 1 else ''}" if n else "exact"
 
 
 def table(results: Sequence[Result]) -> Table:
-    """All runs, for the terminal: all faults in one column."""
-    columns = [column for column in COLUMNS if column not in TITLES.values()]
+    """All runs, for the terminal: all faults in one column, and what is found left out."""
+    columns = [column for column in COLUMNS if column not in {*TITLES.values(), "detections", "alerts"}]
     made = Table(box=None, pad_edge=False, header_style="dim")
     for column in (columns[0], "faults", *columns[1:]):
         made.add_column(column, justify="left" if column == "verdict" else "right")
