@@ -43,6 +43,18 @@ FIELD = [
         ours.run,
     ),
     Contestant(
+        "driftline.frames_100",
+        "**Driftline, frames of 100**",
+        "the same, from column frames of up to 100 events of one model version",
+        partial(ours.run, frame_events=100),
+    ),
+    Contestant(
+        "driftline.frames_1000",
+        "**Driftline, frames of 1,000**",
+        "the same, from column frames of up to 1,000 events of one model version",
+        partial(ours.run, frame_events=1_000),
+    ),
+    Contestant(
         "handwritten.typed",
         "hand-written loop, three known models",
         "confluent-kafka, msgspec, numpy: windows with sketches and feature means",

@@ -11,6 +11,7 @@ from driftline_streams.sinks.clickhouse import ClickHouse
 
 from .course import Course, DidNotRun, Run
 from .events import records
+from .frames import framed
 from .measure import Cost, Stopwatch
 from .services import Deployment, send
 from .verdict import disagreement
@@ -38,8 +39,10 @@ LEFT JOIN (
 """
 
 
-def run(course: Course, events: int, **settings: Any) -> Run:
+def run(course: Course, events: int, frame_events: int = 1, **settings: Any) -> Run:
     """Run one worker in a deployment of its own; what is given replaces its settings.
+
+    With `frame_events` the events come in column frames of up to so many.
 
     Wall time ends when every event is stored; CPU time when the detectors have followed; ClickHouse's is told a second
     time when it has merged what it stored.
@@ -52,7 +55,9 @@ def run(course: Course, events: int, **settings: Any) -> Run:
     lap = course.lap(events)
     deployment = Deployment(course.services, records(), **settings)
     try:
-        send(deployment.settings.kafka_bootstrap, deployment.topic(PREDICTIONS), lap.sample.messages())
+        singles = lap.sample.messages()
+        messages = framed(singles, deployment.settings.partitions, frame_events) if frame_events > 1 else singles
+        send(deployment.settings.kafka_bootstrap, deployment.topic(PREDICTIONS), messages)
         cost = _work(deployment, course)
         ledger = deployment.driftline("ledger")
         if ledger.returncode:

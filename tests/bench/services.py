@@ -60,8 +60,8 @@ def create(bootstrap: str, topic: str, partitions: int) -> None:
     admin.create_topics([NewTopic(topic, partitions, 1)])[topic].result(30)
 
 
-def send(bootstrap: str, topic: str, messages: Iterable[tuple[bytes, bytes]]) -> int:
-    """Send keys and values as the SDK would and wait until the broker has them; their number."""
+def send(bootstrap: str, topic: str, messages: Iterable[tuple[bytes | int, bytes]]) -> int:
+    """Send keys (or partitions) and values as the SDK would and wait until the broker has them; their number."""
     producer = Producer(
         {
             "bootstrap.servers": bootstrap,
@@ -74,9 +74,10 @@ def send(bootstrap: str, topic: str, messages: Iterable[tuple[bytes, bytes]]) ->
     )
     sent = 0
     for key, value in messages:
+        where: dict[str, Any] = {"partition": key} if isinstance(key, int) else {"key": key}
         while True:
             try:
-                producer.produce(topic, value, key)
+                producer.produce(topic, value, **where)
                 break
             except BufferError:
                 producer.poll(0.05)
