@@ -50,7 +50,10 @@ class FrameEvents:
     def __init__(self, group: Sequence[Framed], now_ms: int) -> None:
         self._group = group
         self._now_ms = now_ms
-        self._sizes = np.array([framed.frame.n for framed in group], np.int64)
+        frames = [msgspec.structs.astuple(framed.frame) for framed in group]
+        self._fields = dict(zip(Frame.__struct_fields__, zip(*frames, strict=True), strict=True))
+        self._n_of_frame: tuple[int, ...] = self._fields["n"]
+        self._sizes = np.array(self._n_of_frame, np.int64)
         self._bases = (np.cumsum(self._sizes) - self._sizes).tolist()
         self._n = int(self._sizes.sum())
         self._faults: dict[int, tuple[Reason, str]] = {}  # by row
@@ -135,19 +138,20 @@ class FrameEvents:
 
     def _field(self, name: str) -> Gathered:
         gathered = Gathered()
-        for framed, base in zip(self._group, self._bases, strict=True):
-            column = getattr(framed.frame, name)
-            if column is not None:
-                gathered.add(column, base, framed.frame.n)
+        columns = self._fields[name]
+        if any(columns):
+            for column, base, n in zip(columns, self._bases, self._n_of_frame, strict=True):
+                if column is not None:
+                    gathered.add(column, base, n)
         return gathered
 
     def _object(self, name: str) -> tuple[Gathered, list[str]]:
         gathered = Gathered()
+        add = gathered.add
         keys: dict[str, int] = {}
-        for framed, base in zip(self._group, self._bases, strict=True):
-            n = framed.frame.n
-            for key, column in getattr(framed.frame, name).items():
-                gathered.add(column, base, n, keys.setdefault(key, len(keys)))
+        for columns, base, n in zip(self._fields[name], self._bases, self._n_of_frame, strict=True):
+            for key, column in columns.items():
+                add(column, base, n, keys.setdefault(key, len(keys)))
         return gathered, list(keys)
 
     def _number(self, name: str, most: float) -> Floats:

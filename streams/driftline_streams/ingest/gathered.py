@@ -7,7 +7,7 @@ whose calls cost as much as reading it: so the bytes of all frames are joined fi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import NoneType
 from typing import TypeVar
 
@@ -21,7 +21,6 @@ from driftline_streams.ingest.values import NO_TEXT, Texts, Values
 from driftline_streams.kernel.catalog import class_name
 from driftline_streams.kernel.histogram import Floats, Ints
 
-_ALL = np.arange(MAX_FRAME_EVENTS, dtype="<u4").tobytes()  # `at` of a column with a value for every event
 _EACH = np.arange(MAX_FRAME_EVENTS, dtype="<u2").tobytes()  # `codes` of a column with a value of its own for each
 
 _Value = TypeVar("_Value", np.int64, np.float64)
@@ -36,27 +35,42 @@ class Unreadable(Exception):  # never leaves ingest
         self.reason = reason
 
 
-@dataclass(slots=True)
+# Of one column: its bytes and its `at`; number of values, key, first row of its frame and number of them; where its
+# dictionary begins, and how long that is.
+_Part = tuple[bytes, bytes | None, int, int, int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
 class _Joined:
-    """Columns of one width: their bytes, which events have them, and what is the same for all values of a column."""
+    """Columns of one width put together; shape `(values,)` but for `count`, which has shape `(columns,)`."""
 
-    data: list[bytes] = field(default_factory=list)
-    at: list[bytes] = field(default_factory=list)
-    # number of values, key, first row of the frame, events of the frame, first of its values in `values`, how many
-    of_column: list[tuple[int, int, int, int, int, int]] = field(default_factory=list)
-    partial: bool = False  # whether some columns do not have a value for every event
+    data: bytes
+    count: Ints
+    row: Ints
+    key: Ints
+    first: Ints  # shape (columns,), and so has `size`
+    size: Ints
 
-    def rows(self) -> tuple[Ints, Ints, Ints]:
-        """The number of values of each column, and the row and the key of each value."""
-        counts, keys, bases, sizes, *_ = np.array(self.of_column, np.int64).T
-        at = np.frombuffer(b"".join(self.at), "<u4").astype(np.int64)
-        if self.partial:
-            starts = np.cumsum(counts) - counts
-            ascends = np.diff(at, prepend=-1) > 0
-            ascends[starts[counts > 0]] = True
-            if not ascends.all() or (at >= np.repeat(sizes, counts)).any():
+    @classmethod
+    def of(cls, parts: Sequence[_Part]) -> _Joined:
+        """Of at least one part; raises `Unreadable` when positions are not ascending ones of events."""
+        data, at, *rest = zip(*parts, strict=True)
+        count, key, base, n, first, size = np.array(rest, np.int64)
+        starts = np.cumsum(count) - count
+        if any(at):
+            places = [
+                np.arange(n) if each is None else np.frombuffer(each, "<u4")
+                for each, n in zip(at, rest[3], strict=True)
+            ]
+            position = np.concatenate(places).astype(np.int64)
+            ascends = np.diff(position, prepend=-1) > 0
+            ascends[starts] = True
+            if not ascends.all() or (position >= np.repeat(n, count)).any():
                 raise Unreadable("`at` does not ascend, or goes beyond the last event")
-        return counts, at + np.repeat(bases, counts), np.repeat(keys, counts)
+            row = position + np.repeat(base, count)
+        else:
+            row = np.arange(int(count.sum())) + np.repeat(base - starts, count)
+        return cls(b"".join(data), count, row, np.repeat(key, count), first, size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +87,8 @@ class Gathered:
 
     def __init__(self) -> None:
         self.values: list[Scalar] = []  # of all columns that have codes, one column after the other
-        self._numbers = _Joined()
-        self._coded = {width: _Joined() for width in (1, 2, 4)}
+        self._numbers: list[_Part] = []
+        self._coded: dict[int, list[_Part]] = {1: [], 2: [], 4: []}  # by bytes a code
 
     def add(self, column: Column, base: int, n: int, key: int = 0) -> None:
         """Take in a column of a frame with `n` events, the first of which is row `base`.
@@ -84,54 +98,47 @@ class Gathered:
         Unreadable
             If it has not as many values as events.
         """
-        at = column.at
+        at, data = column.at, column.f64
         count = n if at is None else len(at) // 4
-        if count == 0:
+        if data is not None:
+            if len(data) != 8 * count or count > n:
+                raise Unreadable(f"{len(data)} bytes of numbers for {count} of {n} events")
+            if count:
+                self._numbers.append((data, at, count, key, base, n, 0, 0))
             return
-        first = size = 0
-        if column.f64 is not None:
-            joined, data, width = self._numbers, column.f64, 8
-        elif column.values is not None:
-            first, size = len(self.values), len(column.values)
-            self.values += column.values
-            if column.codes is not None:
-                data = column.codes
-                width = len(data) // count
-            else:
-                data, width = _EACH[: 2 * size], 2
-            if width not in self._coded:
-                raise Unreadable(f"{len(data)} bytes of codes for {count} values")
-            joined = self._coded[width]
-        else:
+        values, data = column.values, column.codes
+        if values is None:
             raise Unreadable("a column has neither `f64` nor `values`")
-        if len(data) != width * count or count > n:
-            raise Unreadable(f"{len(data) // width} values for {count} events")
-        joined.data.append(data)
-        joined.at.append(_ALL[: 4 * n] if at is None else at)
-        joined.partial |= at is not None
-        joined.of_column.append((count, key, base, n, first, size))
+        first, size = len(self.values), len(values)
+        if data is None:
+            data = _EACH[: 2 * size]
+        parts = self._coded.get(len(data) // count) if count else []
+        if parts is None or len(data) % max(1, count) or count > n:
+            raise Unreadable(f"{len(data)} bytes of codes or {size} values for {count} of {n} events")
+        self.values += values
+        if count:
+            parts.append((data, at, count, key, base, n, first, size))
 
     def floats(self) -> tuple[Ints, Ints, Floats]:
         """Row, key and value of the numbers that come as numbers."""
-        if not self._numbers.data:
+        if not self._numbers:
             return _NONE, _NONE, np.empty(0)
-        _, row, key = self._numbers.rows()
-        return row, key, np.frombuffer(b"".join(self._numbers.data), "<f8")
+        joined = _Joined.of(self._numbers)
+        return joined.row, joined.key, np.frombuffer(joined.data, "<f8")
 
     def coded(self) -> Coded:
         """The values that come with codes."""
-        parts = []
-        for width, joined in self._coded.items():
-            if joined.data:
-                counts, row, key = joined.rows()
-                codes = np.frombuffer(b"".join(joined.data), f"<u{width}").astype(np.int64)
-                *_, first, size = np.array(joined.of_column, np.int64).T
-                if (codes >= np.repeat(size, counts)).any():
+        found = []
+        for width, parts in self._coded.items():
+            if parts:
+                joined = _Joined.of(parts)
+                codes = np.frombuffer(joined.data, f"<u{width}").astype(np.int64)
+                if (codes >= np.repeat(joined.size, joined.count)).any():
                     raise Unreadable("a code is beyond the last value")
-                parts.append((row, key, codes + np.repeat(first, counts)))
-        if not parts:
+                found.append((joined.row, joined.key, codes + np.repeat(joined.first, joined.count)))
+        if not found:
             return Coded(_NONE, _NONE, _NONE)
-        return Coded(*parts[0]) if len(parts) == 1 else Coded(*map(np.concatenate, zip(*parts, strict=True)))
+        return Coded(*found[0]) if len(found) == 1 else Coded(*map(np.concatenate, zip(*found, strict=True)))
 
 
 @dataclass(frozen=True, slots=True)
