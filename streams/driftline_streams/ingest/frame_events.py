@@ -191,9 +191,9 @@ class FrameEvents:
                 self._refuse(_has(wrong, code), Reason.WRONG_TYPE, f"Expected `str` - at `$.{name}`")
             code = np.where(_has([type(value) is not str for value in values], code), NO_TEXT, code)
             values = [value if type(value) is str else "" for value in values]
-        lengths = list(map(len, values))  # type: ignore[arg-type]  # all texts by now
-        if most is not None and lengths and (min(lengths) < 1 or max(lengths) > most):
-            wrong = [not 1 <= length <= most for length in lengths]
+        longest = max(map(len, values), default=0)  # type: ignore[arg-type]  # all texts by now
+        if most is not None and (longest > most or "" in values):
+            wrong = [not 1 <= len(value) <= most for value in values]  # type: ignore[arg-type]
             detail = f"Expected `str` of 1 to {most} characters - at `$.{name}`"
             self._refuse(_has(wrong, code), Reason.OUT_OF_RANGE, detail)
         if required:

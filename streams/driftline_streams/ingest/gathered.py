@@ -86,7 +86,8 @@ class Gathered:
     """Takes in the columns of one field or object, frame after frame; rows are events, from 0 through all frames."""
 
     def __init__(self) -> None:
-        self.values: list[Scalar] = []  # of all columns that have codes, one column after the other
+        self.values: list[Scalar] = []  # of all columns, one after the other
+        self.plain = True  # whether these are what the rows have, one after the other, as ids are
         self._numbers: list[_Part] = []
         self._coded: dict[int, list[_Part]] = {1: [], 2: [], 4: []}  # by bytes a code
 
@@ -103,6 +104,7 @@ class Gathered:
         if data is not None:
             if len(data) != 8 * count or count > n:
                 raise Unreadable(f"{len(data)} bytes of numbers for {count} of {n} events")
+            self.plain = False
             if count:
                 self._numbers.append((data, at, count, key, base, n, 0, 0))
             return
@@ -112,6 +114,9 @@ class Gathered:
         first, size = len(self.values), len(values)
         if data is None:
             data = _EACH[: 2 * size]
+            self.plain = self.plain and at is None
+        else:
+            self.plain = False
         parts = self._coded.get(len(data) // count) if count else []
         if parts is None or len(data) % max(1, count) or count > n:
             raise Unreadable(f"{len(data)} bytes of codes or {size} values for {count} of {n} events")
@@ -174,6 +179,8 @@ def scalars(gathered: Gathered, n: int) -> Values:
 
 def codes(gathered: Gathered, n: int) -> Ints:
     """Which of `gathered.values` each of `n` rows has; -1 for none."""
+    if gathered.plain and len(gathered.values) == n:
+        return np.arange(n)
     coded = gathered.coded()
     return _spread(_none(n), coded.row, coded.code)
 
