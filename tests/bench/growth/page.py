@@ -6,6 +6,7 @@ import argparse
 import datetime as dt
 import os
 import platform
+import re
 import sys
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,7 +34,7 @@ class Line:
 def write(wishes: argparse.Namespace, stages: Mapping[str, Sequence[Line]], runs: Mapping[str, Sequence[Run]]) -> None:
     """Write the report."""
     text = "\n".join([*_head(), *_stages(stages), *(_workers(wishes, runs) if wishes.events else [])])
-    (DOCS / "growth.md").write_text(text + "\n")
+    (DOCS / "growth.md").write_text(re.sub("\n{3,}", "\n\n", text + "\n"))
 
 
 def _head() -> Iterable[str]:
@@ -71,7 +72,10 @@ def _stages(stages: Mapping[str, Sequence[Line]]) -> Iterable[str]:
         digits=3,
     )
     yield "## From dense to sparse (1 model; a backlog, so that batches are full)"
-    yield from _table(["events in 10 s"], [([f"{line.traffic.a_window:,.0f}"], line.cost) for line in stages["sparse"]])
+    yield from _table(
+        ["events in 10 s", "windows"],
+        [([f"{line.traffic.a_window:,.0f}", f"{line.traffic.window_s} s"], line.cost) for line in stages["sparse"]],
+    )
     yield "## Detectors (3 models; a batch is 10 s of traffic)"
     yield ""
     yield "| events in 10 s | `detect`, milliseconds for each 10 s |"
@@ -122,8 +126,8 @@ def _workers(wishes: argparse.Namespace, runs: Mapping[str, Sequence[Run]]) -> I
         )
     yield from _paragraph(
         "Rows are counted for each event, with its own row in `predictions`: as they are written, and when they are "
-        "merged. A model that answers more rarely than once in ten seconds is better served by wider windows: "
-        "`window_s` in its spec."
+        "merged. A window costs the same with one event or a thousand, so a model of few events wants wide ones: "
+        "`window_s` and `feature_window_s` in its spec."
     )
     yield from _million(next(run for run in partitions if run.partitions == 4))
 

@@ -106,13 +106,15 @@ def _types() -> dict[str, dict[str, str]]:
     """The column types of every table, from the statements that make them."""
     sql = (Path(driftline_schemas.__file__).parent / "sql" / "001_tables.sql").read_text()
     tables = re.findall(r"CREATE TABLE (\w+)\n\((.*?)\n\)\nENGINE", sql, re.DOTALL)
-    lines = {
-        table: [line.strip().rstrip(",").split(" COMMENT ")[0] for line in body.splitlines()] for table, body in tables
-    }
     return {
-        table: dict(line.split(None, 1) for line in body if line and not line.startswith("INDEX"))
-        for table, body in lines.items()
+        table: dict(_column(line) for line in body.splitlines() if line and "INDEX" not in line)
+        for table, body in tables
     }
+
+
+def _column(line: str) -> tuple[str, str]:
+    name, kind = re.split(r" (?:COMMENT|DEFAULT) ", line.strip().rstrip(","))[0].split(None, 1)
+    return name, kind
 
 
 TYPES = _types()

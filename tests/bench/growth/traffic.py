@@ -60,7 +60,13 @@ class Traffic:
         """A spec that slices by both segments and a reference for every model."""
         names = [f"m{model:03}" for model in range(self.models)]
         specs = [
-            ModelSpec(model=name, positive="pos", segments=["country", "carrier"], window_s=self.window_s)
+            ModelSpec(
+                model=name,
+                positive="pos",
+                segments=["country", "carrier"],
+                window_s=self.window_s,
+                feature_window_s=max(300, self.window_s),
+            )
             for name in names
         ]
         return [*specs, *(self._reference(name) for name in names)]
