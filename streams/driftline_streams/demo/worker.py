@@ -23,14 +23,14 @@ class Worker:
         home = settings.data_dir / "worker"
         self.log = home / "worker.log"
         with processes.hold(home) as held:
-            self.process = processes.start(
+            self._process = processes.start(
                 [sys.executable, "-m", "driftline_streams.cli", "worker"],
                 log=self.log,
                 held=held,
                 environment=settings.environment(),
             )
         if services.guard is not None:
-            services.guard.watch(self.process)
+            services.guard.watch(self._process)
         self.peak_bytes = 0
 
     def check(self) -> None:
@@ -41,14 +41,14 @@ class Worker:
         Unavailable
             If it has ended; the message shows the last lines of its log.
         """
-        if not self.process.alive():
+        if not self._process.alive():
             raise Unavailable(f"the worker ended early; the last lines of {self.log}:\n{processes.tail(self.log)}")
         with suppress(psutil.NoSuchProcess):
-            self.peak_bytes = max(self.peak_bytes, _peak_bytes(self.process.pid))
+            self.peak_bytes = max(self.peak_bytes, _peak_bytes(self._process.pid))
 
     def stop(self) -> None:
         """Let it finish its batches and end."""
-        self.process.stop(within_s=STOP_S)
+        self._process.stop(within_s=STOP_S)
 
 
 def _peak_bytes(pid: int) -> int:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import os
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +10,7 @@ import numpy as np
 
 from driftline_streams.settings import Settings
 
+from ..report import circumstances
 from .chart import Panel, svg
 from .results import Events, Found, Seconds
 from .stream import SHIFTED, Sent
@@ -50,16 +48,15 @@ def write(run: Run) -> None:
 def page(run: Run) -> str:
     """The report as Markdown."""
     sent, settings = run.sent, run.settings
-    memory_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    here = circumstances(run.command, rounds=1)
     row_s, alert_s = run.events.to_row_s, np.array([each.to_alert_s for each in run.found])
     lost = int(np.isnan(row_s).sum())
     cpu = ", ".join(f"{name} {share:.2f}" for name, share in run.cpu.items())
     look_ms, late_look_ms = np.quantile(run.looks_s, [0.5, 0.99]) * 1000
     return f"""# Freshness
 
-`{run.command}` on {dt.datetime.now(dt.UTC):%Y-%m-%d}: {os.cpu_count()} cores ({platform.machine()}),
-{memory_gb:.0f} GB, Python {platform.python_version()}. Kafka, ClickHouse, one worker with the default settings, the
-producer and the two clients that measure share the machine.
+`{here["command"]}` on {here["date"]}: {here["machine"]}; {here["system"]}. Kafka, ClickHouse, one worker with
+the default settings, the producer and the two clients that measure share the machine.
 
 ![How old rows and alerts are](freshness.svg)
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import datetime as dt
-import os
-import platform
 import re
 import sys
 import textwrap
@@ -13,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..report import circumstances
 from .stages import Cost
 from .traffic import Traffic
 from .workers import Run
@@ -33,17 +31,15 @@ class Line:
 
 def write(wishes: argparse.Namespace, stages: Mapping[str, Sequence[Line]], runs: Mapping[str, Sequence[Run]]) -> None:
     """Write the report."""
-    text = "\n".join([*_head(), *_stages(stages), *(_workers(wishes, runs) if wishes.events else [])])
+    text = "\n".join([*_head(wishes.rounds), *_stages(stages), *(_workers(wishes, runs) if wishes.events else [])])
     (DOCS / "growth.md").write_text(re.sub("\n{3,}", "\n\n", text + "\n"))
 
 
-def _head() -> Iterable[str]:
-    memory_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-    command = " ".join(["python -m tests.bench.growth", *sys.argv[1:]])
+def _head(rounds: int) -> Iterable[str]:
+    here = circumstances(" ".join(["python -m tests.bench.growth", *sys.argv[1:]]), rounds)
     yield "# Growth"
     yield from _paragraph(
-        f"`{command}` on {dt.datetime.now(dt.UTC):%Y-%m-%d}: {os.cpu_count()} cores ({platform.machine()}), "
-        f"{memory_gb:.0f} GB, Python {platform.python_version()}."
+        f"`{here['command']}` on {here['date']}: {here['machine']}; {here['system']}; {rounds} rounds."
     )
     yield from _paragraph(
         "What an event costs should not depend on how many others of its kind there are. First the stages of a worker, "
