@@ -7,11 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import repeat
+from typing import Any
 
+from driftline.encoding import encode_json
+from driftline.frame import HEADERS, encode_frame
 from driftline.partition import partitions
 from driftline_schemas.records import Prediction
 
 CUT_BYTES = 256 * 1024  # of JSON: a frame closes when its events would have had so much by themselves
+LEAST = 8  # fewer events are no shorter as a frame, and as single ones cheaper to read
 
 
 @dataclass(slots=True)
@@ -21,6 +26,18 @@ class Group:
     since: float  # when the first of them came to it, in seconds of a monotonic clock
     size: int = 0
     events: list[Prediction] = field(default_factory=list)
+
+    def messages(self, partition: int | None) -> Iterator[tuple[int, dict[str, Any]]]:
+        """How they travel: the number of events of each message, and what `produce` is to be called with.
+
+        One frame, or single events when they are few, do not fit a frame or their partition is not known (`None`).
+        """
+        frame = encode_frame(self.events) if partition is not None and len(self.events) >= LEAST else None
+        if frame is not None:
+            yield len(self.events), {"value": frame, "partition": partition, "headers": HEADERS}
+        else:
+            for event in self.events:
+                yield 1, {"value": encode_json(event), "key": event.prediction_id}
 
 
 class Framing:
@@ -38,7 +55,7 @@ class Framing:
         self.most = most
         self.wait_s = wait_s
         self._added: list[tuple[Prediction, int]] = []
-        self._groups: dict[int, Group] = {}
+        self._groups: dict[int | None, Group] = {}
 
     @property
     def wanted(self) -> bool:
@@ -54,15 +71,18 @@ class Framing:
         """Take in an event and the size of its JSON; this is all that its caller waits for."""
         self._added.append((event, size))
 
-    def cut(self, partition_count: int, now: float, *, everything: bool) -> Iterator[tuple[int, Group]]:
+    def cut(self, partition_count: int, now: float, *, everything: bool) -> Iterator[tuple[int | None, Group]]:
         """The groups that are complete at `now`, with their partition; with `everything`, all of them.
 
-        Only one thread at a time may cut; others may add meanwhile.
+        While nobody knows how many partitions there are (0), all events are of one group, and of no partition. Only one
+        thread at a time may cut; others may add meanwhile.
         """
+        alone = None if partition_count == 0 else 0
         added = self._added[:]
         del self._added[: len(added)]
         keys = [event.prediction_id.encode() for event, _ in added]
-        targets = [0] * len(keys) if partition_count == 1 else partitions(keys, partition_count)
+        known = partition_count > 1
+        targets: list[int | None] = [*(partitions(keys, partition_count) if known else repeat(alone, len(keys)))]
         for target, (event, size) in zip(targets, added, strict=True):
             group = self._groups.get(target)
             if group is None:

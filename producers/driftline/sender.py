@@ -22,9 +22,7 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from driftline.encoding import encode_json
 from driftline.errors import ConfigurationError, DropReason, EventDropped
-from driftline.frame import HEADERS, encode_frame
 from driftline.framing import Framing
 from driftline_schemas.records import Prediction
 
@@ -36,7 +34,6 @@ REPORT_S = 60.0  # drops are written to the log at most this often
 REPLACE_S = 10.0  # a producer that failed for good is replaced at most this often
 ASK_S = 1.0  # how long to wait for an answer about partitions, and until the next question without one
 ASK_EVERY_S = 60.0  # topics may be given more partitions
-LEAST = 8  # fewer events are no shorter as a frame, and as single ones cheaper to read
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,21 +217,16 @@ class Sender:
         flushing = self._flushing[:]
         if (now := time.monotonic()) >= self._partitions_at:
             self._ask_partitions(producer, now)
-        for partition, group in self._framing.cut(self._partitions or 1, now, everything=bool(flushing)):
-            frame = encode_frame(group.events) if self._partitions and len(group.events) >= LEAST else None
-            if frame is not None:
-                n = len(group.events)
-                self._produce(producer, n, value=frame, partition=partition, headers=HEADERS)
-            else:
-                for event in group.events:
-                    self._produce(producer, 1, value=encode_json(event), key=event.prediction_id)
+        for partition, group in self._framing.cut(self._partitions, now, everything=bool(flushing)):
+            for n, message in group.messages(partition):
+                self._produce(producer, n, message)
             with self._lock:
                 self._gathered_bytes -= group.size
         for each in flushing:
             self._flushing.remove(each)
             each.set()
 
-    def _produce(self, producer: Producer, n: int, **message: Any) -> None:
+    def _produce(self, producer: Producer, n: int, message: dict[str, Any]) -> None:
         """Queue one message with `n` events, waiting while there is no room for it."""
         while not self._ended:
             try:

@@ -204,6 +204,7 @@ def replay(
     spec: Annotated[Path, typer.Option(help="YAML that maps its columns.", dir_okay=False)],
     data_dir: DataDir = None,
     speed: Annotated[float, typer.Option(min=0, help="Event seconds a second; 0 is as fast as possible.")] = 0.0,
+    frames: Annotated[int, typer.Option(min=1, max=10_000, help="Predictions a message: 1 is plain JSON.")] = 1,
     limit: Annotated[int | None, typer.Option(min=1, help="Stop after this many rows.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the first three events and stop.")] = False,
     as_json: AsJson = False,
@@ -214,7 +215,7 @@ def replay(
     """
     from driftline_streams import replay_command
 
-    wishes = replay_command.Wishes(speed=speed, limit=limit, dry_run=dry_run, as_json=as_json)
+    wishes = replay_command.Wishes(speed=speed, frame_events=frames, limit=limit, dry_run=dry_run, as_json=as_json)
     raise typer.Exit(replay_command.run(_settings(data_dir), file, spec, wishes))
 
 

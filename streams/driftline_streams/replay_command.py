@@ -27,9 +27,13 @@ from driftline_streams.transport.connection import librdkafka
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wishes:
-    """What the person asked for: pace in event seconds a second (0: as fast as possible), most rows, and the output."""
+    """What the person asked for: pace in event seconds a second (0: as fast as possible), most rows, and the output.
+
+    With `frame_events` above 1, predictions travel in column frames of up to so many.
+    """
 
     speed: float = 0.0
+    frame_events: int = 1
     limit: int | None = None
     dry_run: bool = False
     as_json: bool = False
@@ -89,6 +93,7 @@ def _replay(settings: Settings, spec: ReplaySpec, file: Path, wishes: Wishes) ->
             settings.topic_prefix,
             config=librdkafka(settings),
             speed=wishes.speed,
+            frame_events=wishes.frame_events,
             limit=wishes.limit,
             progress=progress,
         )

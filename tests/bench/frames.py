@@ -28,6 +28,6 @@ def framed(messages: Iterable[tuple[bytes, bytes]], partitions: int, most: int) 
 def _cut(logger: Framing, partitions: int, *, everything: bool) -> Iterator[tuple[int, bytes]]:
     for partition, group in logger.cut(partitions, 0.0, everything=everything):
         frame = encode_frame(group.events)
-        if frame is None:
+        if frame is None or partition is None:
             raise ValueError(f"a frame of {len(group.events)} events is too large")
         yield partition, frame

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 
 from driftline.replay import Publisher
 from driftline.replay import publisher as module
@@ -37,6 +38,19 @@ def test_everything_arrives_also_through_a_queue_that_is_too_small(
         done = publisher.finish()
     assert (done.predictions, done.labels, done.delivered, done.failed, done.unknown) == (5_000, 1, 5_001, 0, 0)
     assert seen == [(n, START_MS) for n in range(1_000, 5_001, 1_000)]
+
+
+def test_predictions_travel_in_frames_when_asked_to(topics: Any) -> None:
+    with Publisher(topics.kafka_bootstrap, topics.topic_prefix, frame_events=100) as publisher:
+        publisher.publish(prediction(i) for i in range(5_000))
+        publisher.publish([Label(prediction_id="p1", model="m", label=True, timestamp=START_MS)])
+        done = publisher.finish()
+    assert (done.predictions, done.labels, done.delivered, done.failed, done.unknown) == (5_000, 1, 5_001, 0, 0)
+    consumer = Consumer({"bootstrap.servers": topics.kafka_bootstrap, "group.id": "frames"})
+    parts = [TopicPartition(f"{topics.topic_prefix}.predictions", number, 0) for number in range(4)]
+    messages = sum(consumer.get_watermark_offsets(part, timeout=10)[1] for part in parts)
+    consumer.close()
+    assert 50 <= messages < 100
 
 
 def test_what_kafka_refuses_is_counted_with_the_reason(kafka: Any, settings: Any) -> None:

@@ -51,6 +51,7 @@ def replay(
     *,
     config: Mapping[str, Any] | None = None,
     speed: float = 0.0,
+    frame_events: int = 1,
     limit: int | None = None,
     progress: Progress | None = None,
 ) -> ReplaySummary:
@@ -64,6 +65,8 @@ def replay(
         As in `PredictionLogger`.
     speed
         Seconds of event time a second; 0 is as fast as possible.
+    frame_events
+        With more than 1, predictions travel in column frames of up to so many.
     limit
         Rows of the file at most; labels of a second file are then limited to the predictions that were published.
 
@@ -74,7 +77,7 @@ def replay(
     """
     source = _Source(spec, file, limit)
     interrupted = False
-    with Publisher(bootstrap, prefix, config=config, speed=speed) as publisher:
+    with Publisher(bootstrap, prefix, config=config, speed=speed, frame_events=frame_events) as publisher:
         try:
             publisher.publish(source.events(), progress)
         except KeyboardInterrupt:

@@ -97,13 +97,20 @@ class Reader:
         """
         events: list[Any] = []
         misfits: list[int] = []
-        rest = iter(worth_reading([values[place] for place in order.tolist()]))
+        chosen = [values[place] for place in order.tolist()]
+        rest = iter(worth_reading(chosen))
         while True:
             try:
                 events.extend(map(self._decode, rest))
                 break
             except UNREADABLE:
-                misfits.append(len(events) + len(misfits))
+                place = len(events) + len(misfits)
+                misfits.append(place)
+                # Frames seldom come alone, and to look at the next ones costs less than an error for each.
+                while is_frame(chosen[place]) and place + 1 < len(chosen) and is_frame(chosen[place + 1]):
+                    place += 1
+                    misfits.append(place)
+                    next(rest)
         return events, np.delete(order, misfits) if misfits else order, order[misfits].tolist()
 
     def _gather(self, blocks: dict[type, Block], events: list[Any], index: Ints) -> None:
