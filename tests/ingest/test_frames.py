@@ -201,6 +201,12 @@ UNREADABLE: list[tuple[str, bytes, Reason]] = [
     ("too many events", changed("n", to=MAX_FRAME_EVENTS + 1), Reason.OUT_OF_RANGE),
     ("more bytes than are taken", changed("context", to={"values": ["x" * MAX_FRAME_BYTES]}), Reason.TOO_LARGE),
     ("a list as column", changed("score", to=[0.5]), Reason.WRONG_TYPE),
+    ("half as many values as events", changed("request_id", to={"values": ["a"] * 150}), MALFORMED),
+    ("one value for all, without codes", changed("request_id", to={"values": ["a"]}), MALFORMED),
+    ("values at no whole positions", changed("score", to={"values": [0.5], "at": bytes(5)}), MALFORMED),
+    ("numbers at no whole positions", changed("score", to={"f64": bytes(8), "at": bytes(5)}), MALFORMED),
+    ("two columns in one", changed("score", to={"values": [*[0.5] * 299, 5.0], "i64": b""}), MALFORMED),
+    ("times twice", changed("timestamp", to={"i64": bytes(2400), "f64": b""}), MALFORMED),
     ("a column without values", changed("score", to={}), MALFORMED),
     ("fewer numbers than events", changed("latency_ms", "f64", to=bytes(8)), MALFORMED),
     ("half a number", changed("latency_ms", "f64", to=bytes(300 * 8 - 1)), MALFORMED),
@@ -216,6 +222,11 @@ UNREADABLE: list[tuple[str, bytes, Reason]] = [
     ("an unknown column that is none", changed("odd", to=5), Reason.WRONG_TYPE),
     ("a text that unfolds to gigabytes", changed("user_id", to={"values": ["x" * 500_000], "codes": bytes(300)}),
      Reason.TOO_LARGE),
+    ("a feature that unfolds so", changed("features", "b", to={"values": ["x" * 500_000], "codes": bytes(300)}),
+     Reason.TOO_LARGE),
+    ("an unknown column that unfolds so", changed("odd", to={"values": ["x" * 500_000], "codes": bytes(300)}),
+     Reason.TOO_LARGE),
+    ("a name that is written out for each event", changed("x" * 500_000, to={"f64": bytes(2400)}), Reason.TOO_LARGE),
 ]  # fmt: skip
 
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from driftline_schemas.records import Reason
 from driftline_streams.ingest import Ingest, IngestResult
 from driftline_streams.ingest.layout import MAX_CODES, MAX_FIELDS, Layout
 from driftline_streams.ingest.read import MISFITS, Reader
@@ -116,6 +117,16 @@ def test_events_like_those_before_fit() -> None:
     other = event(features={"amount": None, "carrier": None}, segment={}, timestamp="2026-09-21T14:13:20Z", status="ok")
     assert read_generally(reader, usual, other, event(request_id=None, trace_id=None, probabilities=None)) == 0
     assert read_generally(reader, event(features={"amount": "1.5"}), event(features={"new": 1}), event(model="x")) == 3
+
+
+def test_an_event_without_a_model_is_not_taken_for_one_of_the_only_model() -> None:
+    nobody = {name: value for name, value in event().items() if name != "model"}
+    empty = event(model="", never="")
+    ingest = Ingest(Catalog(), "driftline")
+    ingest(batch_of(*[event()] * MISFITS), NOW_MS)
+    result = ingest(batch_of(nobody, empty, event()), NOW_MS)
+    assert [reject.reason for reject in rejects_of(result)] == [Reason.MISSING_FIELD, Reason.OUT_OF_RANGE]
+    assert result.stored == 1
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from driftline_streams.ingest.columns import Columns, Version, named
 from driftline_streams.ingest.entries import Labels, Numbers
 from driftline_streams.ingest.event import OPTIONAL_TEXTS
 from driftline_streams.ingest.gathered import Bools, Gathered, Unreadable, codes, entries, scalars
-from driftline_streams.ingest.unfold import as_json, longest, unfold
+from driftline_streams.ingest.unfold import OBJECTS, as_json, bound, longest, unfold
 from driftline_streams.ingest.values import NO_TEXT, Texts
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.decoding import UNREADABLE, classify, out_of_time
@@ -166,7 +166,8 @@ class FrameEvents:
     def _times(self) -> Ints:
         given = [framed.frame.timestamp for framed in self._group]
         for column, n in zip(given, self._sizes.tolist(), strict=True):
-            if column.i64 is None or len(column.i64) != 8 * n or column.at is not None:
+            others = (column.at, column.f64, column.values, column.codes)
+            if column.i64 is None or len(column.i64) != 8 * n or others != (None,) * 4:
                 raise Unreadable(f"`timestamp` is not `i64` of {n} events")
         time_ms = np.frombuffer(b"".join([column.i64 or b"" for column in given]), "<i8").astype(np.int64)
         bad = (time_ms < EARLIEST_MS) | (time_ms > self._now_ms + FUTURE_MS)
@@ -313,6 +314,8 @@ class FrameEvents:
         _bound(answers.values, answers.code)
         for framed, base in zip(self._group, self._bases, strict=True):
             if framed.size > MAX_EVENT_BYTES and longest(framed.frame) > MAX_EVENT_BYTES:
+                for name in OBJECTS:
+                    bound(getattr(framed.frame, name), framed.frame.n)
                 sizes = [len(as_json(event)) for event in unfold(framed.frame)]
                 for position, size in enumerate(sizes):
                     if size > MAX_EVENT_BYTES:

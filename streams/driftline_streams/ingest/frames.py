@@ -17,7 +17,7 @@ from driftline_schemas.records import Reason, Scalar
 from driftline_streams.ingest.columns import Columns
 from driftline_streams.ingest.frame_events import Framed, FrameEvents
 from driftline_streams.ingest.gathered import Unreadable
-from driftline_streams.ingest.unfold import objects, unfold
+from driftline_streams.ingest.unfold import bound, objects, unfold
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.decoding import UNREADABLE, classify
 from driftline_streams.kernel.refused import Reject
@@ -53,10 +53,10 @@ def read_frames(messages: Sequence[tuple[int, bytes]], now_ms: int, catalog: Cat
 def _read(group: Sequence[Framed], now_ms: int, catalog: Catalog, reading: FrameReading) -> None:
     """Add the events of a group; raises `Unreadable`, with nothing added, when one of its frames is."""
     events = FrameEvents(group, now_ms)
-    columns = events.columns(catalog)
+    columns, rejects = events.columns(catalog), events.rejects()
     if columns is not None:
         reading.parts.append(columns)
-    reading.refused += events.rejects()
+    reading.refused += rejects
 
 
 def _groups(messages: Sequence[tuple[int, bytes]], reading: FrameReading) -> Iterator[list[Framed]]:
@@ -88,7 +88,9 @@ def _frame(value: bytes) -> tuple[Frame, int]:
     except UNREADABLE:
         frame = _decode_lenient(value)
     raw = {name: column for name, column in _decode_columns(value).items() if name not in _KNOWN}
-    unknown = objects({name: _decode_column(column) for name, column in raw.items()}, frame.n)
+    odd = {name: _decode_column(column) for name, column in raw.items()}
+    bound(odd if frame.context is None else {**odd, "context": frame.context}, frame.n)  # each event has its own
+    unknown = objects(odd, frame.n)
     contexts = [
         _merged(event.get("context"), more) if more else event.get("context")
         for event, more in zip(unfold(frame), unknown, strict=True)

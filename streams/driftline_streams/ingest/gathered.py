@@ -97,12 +97,14 @@ class Gathered:
         Raises
         ------
         Unreadable
-            If it has not as many values as events.
+            If it has not as many values as events, or has them twice.
         """
         at, data = column.at, column.f64
         count = n if at is None else len(at) // 4
+        if column.i64 is not None or (at is not None and len(at) % 4):
+            raise Unreadable("only times are `i64`" if column.i64 is not None else "`at` is not of whole positions")
         if data is not None:
-            if len(data) != 8 * count or count > n:
+            if len(data) != 8 * count or count > n or column.values is not None:
                 raise Unreadable(f"{len(data)} bytes of numbers for {count} of {n} events")
             self.plain = False
             if count:
@@ -113,12 +115,12 @@ class Gathered:
             raise Unreadable("a column has neither `f64` nor `values`")
         first, size = len(self.values), len(values)
         if data is None:
-            data = _EACH[: 2 * size]
+            data = _EACH[: 2 * size] if size == count else b""
             self.plain = self.plain and at is None
         else:
             self.plain = False
         parts = self._coded.get(len(data) // count) if count else []
-        if parts is None or len(data) % max(1, count) or count > n:
+        if parts is None or len(data) % max(1, count) or count > n or (column.codes is None and size != count):
             raise Unreadable(f"{len(data)} bytes of codes or {size} values for {count} of {n} events")
         self.values += values
         if count:

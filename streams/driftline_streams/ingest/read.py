@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain
-from typing import Any, Final, Union
+from typing import Annotated, Any, Final
 
 import msgspec
 import numpy as np
@@ -145,8 +145,8 @@ class Reader:
         for model in self._news:
             self._forms[model] = form_of(model, self._layouts[model])
         self._news.clear()
-        types = tuple(form.type for form in self._forms.values())
-        self._decode = msgspec.json.Decoder(Union[types]).decode  # noqa: UP007  # of a tuple of types
+        types: list[Any] = [_NoForm, *(form.type for form in self._forms.values())]
+        self._decode = msgspec.json.Decoder(_union(types)).decode
 
 
 def _by_model(values: Sequence[bytes | None]) -> Ints:
@@ -156,6 +156,18 @@ def _by_model(values: Sequence[bytes | None]) -> Ints:
         at = value.find(_MODEL) if value is not None else 0
         groups.setdefault(value[at : at + _MODEL_BYTES] if value is not None else b"", []).append(place)
     return np.fromiter(chain.from_iterable(groups.values()), np.int64, len(values))
+
+
+class _NoForm(msgspec.Struct, tag_field="model", tag="", forbid_unknown_fields=True):
+    """Fits nothing. Alone, a struct fits events without its tag too; as one of two it does not."""
+
+    never: Annotated[str, msgspec.Meta(min_length=1, max_length=0)]
+
+
+def _union(types: Sequence[Any]) -> Any:
+    """One of these types. By halves, for `|` compares each two; `typing.Union` would keep old forms."""
+    half = len(types) // 2
+    return _union(types[:half]) | _union(types[half:]) if half else types[0]
 
 
 def _nothing_fits(_: bytes) -> Any:

@@ -13,8 +13,8 @@ import msgspec
 import numpy as np
 from msgspec import Raw
 
-from driftline_schemas.frame import Column, Frame
-from driftline_schemas.records import Scalar
+from driftline_schemas.frame import MAX_FRAME_TEXT, Column, Frame
+from driftline_schemas.records import Reason, Scalar
 from driftline_streams.ingest.gathered import Unreadable
 
 OBJECTS = ("probabilities", "features", "segment")
@@ -74,6 +74,15 @@ def values(column: Column, n: int) -> Iterator[tuple[int, Scalar]]:
         yield from zip(at, given, strict=True)
     except (ValueError, TypeError, IndexError) as error:
         raise Unreadable(f"a column does not fit {n} events: {error}") from None
+
+
+def bound(columns: Mapping[str, Column], n: int) -> None:
+    """Raise `Unreadable` when the texts and names of these columns, written out, are more than is taken."""
+    written = 0
+    for name, column in columns.items():
+        written += sum(len(name) + (len(value) if type(value) is str else 0) for _, value in values(column, n))
+        if written > MAX_FRAME_TEXT:
+            raise Unreadable(f"more than {MAX_FRAME_TEXT} characters, written out", Reason.TOO_LARGE)
 
 
 def as_json(event: Mapping[str, Any]) -> bytes:
