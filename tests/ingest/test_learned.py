@@ -75,7 +75,7 @@ def plain(result: IngestResult) -> list[Any]:
     rejects = [(reject.offset, reject.reason, reject.detail) for reject in rejects_of(result)]
     counts = (result.stored, result.rejected, result.unknown_fields, result.dropped_features, result.folded_segments)
     return [{table: sorted(map(_rounded, of_table)) for table, of_table in rows.items()}, sorted(map(_rounded, cells)),
-            rejects, counts, result.models]  # fmt: skip
+            rejects, counts]  # fmt: skip
 
 
 def _rounded(value: Any) -> str:

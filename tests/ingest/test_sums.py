@@ -135,7 +135,6 @@ def test_windows_of_the_whole_hold_every_stored_event_once(drawn: list[dict[str,
     assert sum(row["n"] for row in rows_of(result, "windows") if not row["dim"]) == len(drawn)
     assert sum(row["n"] for row in rows_of(result, "features")) == len(drawn)
     assert sum(cell.n for partial in partials_of(result) for cell in partial.windows) == len(drawn)
-    assert sum(result.models.values()) == len(drawn)
 
 
 def add(partials: Iterable[Partial]) -> Mapping[tuple[Any, ...], tuple[Counter[Any], dict[str, list[float]]]]:

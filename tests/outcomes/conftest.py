@@ -35,8 +35,12 @@ class Batch:
     topic: str = "t.labels"
     partition: int = 0
 
+    @property
+    def last(self) -> int:
+        return self.first + len(self.messages) - 1
+
     def offsets(self) -> list[int]:
-        return list(range(self.first, self.first + len(self.messages)))
+        return list(range(self.first, self.last + 1))
 
     def values(self) -> list[bytes | None]:
         return list(self.messages)

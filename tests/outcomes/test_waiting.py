@@ -68,14 +68,6 @@ def test_removed_labels_are_neither_due_nor_found() -> None:
     assert len(waiting) == 1
 
 
-def test_forgetting_a_partition_leaves_the_others() -> None:
-    waiting = Waiting()
-    waiting.add(truth(1, "a", 0), 0)
-    waiting.add(truth(1, "a", 1), 0)
-    waiting.forget([("t", 0)])
-    assert [each.partition for each in waiting.all()] == [1]
-
-
 def test_a_clock_that_is_set_back_by_hours_delays_no_label_by_hours() -> None:
     waiting, hour_ms = Waiting(), 3_600_000
     waiting.add(truth(1), 10 * hour_ms + delay_ms(0))

@@ -3,7 +3,6 @@
 The walk inside: `decode` → `columns` → `raw`, `windows`, `features` → `partials`; `stage` puts them in order.
 """
 
-from driftline_streams.ingest.event import EventBatch
 from driftline_streams.ingest.stage import Ingest, IngestResult
 
-__all__ = ["EventBatch", "Ingest", "IngestResult"]
+__all__ = ["Ingest", "IngestResult"]

@@ -12,13 +12,13 @@ import numpy as np
 
 from driftline_schemas import topics
 from driftline_schemas.records import Reason
-from driftline_streams.ingest.event import EventBatch
 from driftline_streams.ingest.features import FeatureSums
 from driftline_streams.ingest.partials import Source, encode, spans
 from driftline_streams.ingest.raw import raw_rows
 from driftline_streams.ingest.read import Reader
 from driftline_streams.ingest.signals import Watchlists
 from driftline_streams.ingest.windows import WindowSums
+from driftline_streams.kernel.batch import Batch
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.effects import Effects, Message
 from driftline_streams.kernel.refused import refuse
@@ -32,7 +32,6 @@ class IngestResult:
     stored: int = 0
     rejected: Counter[Reason] = field(default_factory=Counter)
     unknown_fields: int = 0  # fields outside the contract, kept in `context`
-    models: dict[tuple[str, str], int] = field(default_factory=dict)  # stored events by model and version
     dropped_features: int = 0  # feature values not monitored, because their model has too many features
     folded_segments: int = 0  # segment values counted as `limits.OTHER_SEGMENT`
     folded_categories: int = 0  # categories counted as `limits.OTHER_CATEGORY`
@@ -54,7 +53,7 @@ class Ingest:
         self._watchlists = Watchlists()
         self._prefix = prefix
 
-    def __call__(self, batch: EventBatch, now_ms: int) -> IngestResult:
+    def __call__(self, batch: Batch, now_ms: int) -> IngestResult:
         """What follows from `batch`, read at `now_ms` (epoch ms)."""
         values, offsets = batch.values(), batch.offsets()
         reading = self._read(values, now_ms)
@@ -75,7 +74,6 @@ class Ingest:
         windows, features = WindowSums.of(columns), FeatureSums.of(columns, self._watchlists)
         source = Source(batch.topic, batch.partition, batch.first, batch.last)
         raw = raw_rows(columns, (batch.topic, batch.partition), offset, now_ms)
-        counts = np.bincount(columns.version, minlength=len(columns.versions)).tolist()
         partials = encode(source, offset, windows, features, spans(columns))
         topic = topics.PARTIALS.full_name(self._prefix)
         messages = [Message(topic, value, key=partial.model.encode()) for partial, value in partials]
@@ -84,7 +82,6 @@ class Ingest:
             stored=columns.n,
             rejected=rejected,
             unknown_fields=reading.unknown_fields,
-            models={(v.model, v.name): count for v, count in zip(columns.versions, counts, strict=True)},
             dropped_features=features.dropped,
             folded_segments=windows.slices.folded,
             folded_categories=features.bins.folded + windows.folded_classes,

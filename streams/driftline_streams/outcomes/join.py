@@ -17,6 +17,7 @@ from typing import Protocol
 
 from driftline_schemas.records import Outcome, Reason
 from driftline_schemas.spec import ModelSpec
+from driftline_streams.kernel.batch import Batch
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.effects import Coded, Effects, Rows
 from driftline_streams.kernel.refused import refuse
@@ -31,24 +32,6 @@ SWEEP_MS = 30_000  # until the first look at labels that did not fit into memory
 SWEEPS = 7  # doublings
 
 Partition = tuple[str, int]  # full name of the topic, number
-
-
-class Batch(Protocol):
-    """Consecutive messages of one partition: `transport.batch.Batch` is one."""
-
-    @property
-    def topic(self) -> str:
-        """Full name."""
-
-    @property
-    def partition(self) -> int:
-        """Number."""
-
-    def offsets(self) -> Sequence[int]:
-        """One a message, ascending."""
-
-    def values(self) -> Sequence[bytes | None]:
-        """One a message; `None` is a tombstone."""
 
 
 class Store(Protocol):
@@ -196,12 +179,6 @@ class Join:
         """
         await self._reload(partitions, now_ms, served=False)
         return self._result([])
-
-    def forget(self, partitions: Collection[Partition]) -> None:
-        """Let go of the labels of these partitions: they are another worker's now."""
-        self.waiting.forget(partitions)
-        for partition in partitions:
-            self._overflowed.pop(partition, None)
 
     async def _find(
         self, truths: Sequence[Truth], *, cold: bool = True

@@ -122,12 +122,6 @@ class Waiting:
             return []
         return [truth for found in by_id.keys() & prediction_ids for truth in by_id[found]]
 
-    def forget(self, partitions: Collection[tuple[str, int]]) -> None:
-        """Let go of all labels of these partitions (topic, number): they are another worker's now."""
-        for truth in self.all():
-            if (truth.topic, truth.partition) in partitions:
-                self.remove(truth)
-
     def all(self) -> list[Truth]:
         """Every label in wait."""
         return [truth for by_id in self._by_id.values() for found in by_id.values() for truth in found]
