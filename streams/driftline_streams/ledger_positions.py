@@ -20,7 +20,7 @@ from aiokafka.errors import KafkaError
 
 from driftline_schemas.topics import LABELS, PREDICTIONS
 from driftline_streams.errors import Unavailable
-from driftline_streams.ledger_gaps import Gaps
+from driftline_streams.ledger_gaps import Gaps, Key
 from driftline_streams.settings import Settings
 from driftline_streams.sinks.account import JOIN_WITHIN_S, check, missing
 from driftline_streams.sinks.clickhouse import ClickHouse
@@ -30,8 +30,6 @@ from driftline_streams.transport.credentials import credentials
 TIMEOUT_S = 15.0
 LOOKS = 3
 MOST_RUNS = 1_000_000  # of offsets without a row that one look at a partition asks Kafka about
-
-Key = tuple[str, int]  # topic and partition
 
 
 def positions(settings: Settings) -> dict[Key, Position]:

@@ -131,7 +131,7 @@ def entries_of(objects: Sequence[Mapping[str, Scalar]]) -> tuple[Numbers, Labels
     )
 
 
-def ends(row: Ints, n: int) -> npt.NDArray[np.uint64]:
+def ends_of(row: Ints, n: int) -> npt.NDArray[np.uint64]:
     """Where the entries of each of `n` objects end, shape `(n,)`, when entry `j` belongs to object `row[j]`."""
     return np.cumsum(np.bincount(row, minlength=n)).astype(np.uint64)
 

@@ -15,6 +15,7 @@ from driftline_schemas.records import FeatureCell
 from driftline_streams.ingest.bounds import fold
 from driftline_streams.ingest.cells import Cells
 from driftline_streams.ingest.columns import Columns
+from driftline_streams.ingest.entries import ends_of
 from driftline_streams.ingest.moments import Sums
 from driftline_streams.ingest.signals import Observations, Signal, Watchlists
 from driftline_streams.ingest.values import NO_TEXT, Texts
@@ -106,10 +107,10 @@ class FeatureSums:
         """One row a cell for the table `features`; maps by signal."""
         versions, version, size = self.columns.versions, self.cells.version, len(self.cells)
         names = Texts.of([signal.name for signal in self.signals])
-        ends, keys = _ends(self.cell, size), names.column(self.signal)
+        ends, keys = ends_of(self.cell, size), names.column(self.signal)
         # Categories have no sums, and a smallest value of 0 would survive every merge.
         numeric = self.sums.n > 0
-        numeric_ends, numeric_keys = _ends(self.cell[numeric], size), names.column(self.signal[numeric])
+        numeric_ends, numeric_keys = ends_of(self.cell[numeric], size), names.column(self.signal[numeric])
         references = [version.reference.id if version.reference is not None else "" for version in versions]
         return Rows(
             "features",
@@ -139,7 +140,7 @@ class FeatureSums:
         of_bins = map(names.__getitem__, self.signal[bins.group].tolist())
         labels = map(bins.label.values.__getitem__, bins.label.code.tolist())
         # Made one by one: models seldom share features, so that hardly any of these texts occurs twice.
-        ends = _ends(self.cell[bins.group], len(self.cells))
+        ends = ends_of(self.cell[bins.group], len(self.cells))
         return MapColumn(ends, list(map(add, of_bins, labels)), bins.count.astype(np.uint64))
 
     def sizes(self) -> Ints:
@@ -159,8 +160,8 @@ class FeatureSums:
         bins = self.bins.by_group(kept)
         binned = np.unique(self.bins.group[kept])  # groups that have bins
         named = [names[place] for place in self.signal[binned].tolist()]
-        ends = _ends(self.cell[groups], len(self.cells)).tolist()
-        ends_binned = _ends(self.cell[binned], len(self.cells)).tolist()
+        ends = ends_of(self.cell[groups], len(self.cells)).tolist()
+        ends_binned = ends_of(self.cell[binned], len(self.cells)).tolist()
         events = np.bincount(self.cells.of_event, minlength=len(self.cells)).tolist()
         by_version: list[list[FeatureCell]] = [[] for _ in self.columns.versions]
         begin = begin_binned = 0
@@ -206,7 +207,3 @@ def _bins(seen: Observations, group: Ints, text_group: Ints, size: int) -> Bins:
     )
     present, count = tally(ids, size * len(labels))
     return Bins(present // len(labels), Texts(labels, present % len(labels)), count, folded)
-
-
-def _ends(cell: Ints, size: int) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
-    return np.cumsum(np.bincount(cell, minlength=size)).astype(np.uint64)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from driftline_streams.ingest.columns import Columns
-from driftline_streams.ingest.entries import Labels, Numbers, ends
+from driftline_streams.ingest.entries import Labels, Numbers, ends_of
 from driftline_streams.ingest.event import OPTIONAL_TEXTS
 from driftline_streams.ingest.values import NO_TEXT, Texts
 from driftline_streams.kernel.effects import Coded, Column, MapColumn, Rows
@@ -62,11 +62,11 @@ def _texts(texts: Texts | list[str] | None, empty: str, n: int) -> Column:
 
 
 def _numbers(entries: Numbers) -> MapColumn:
-    return MapColumn(ends(entries.row, entries.n), entries.key.column(), entries.value)
+    return MapColumn(ends_of(entries.row, entries.n), entries.key.column(), entries.value)
 
 
 def _texts_by_name(entries: Labels) -> MapColumn:
     there = entries.value.code != NO_TEXT
     if there.all():
-        return MapColumn(ends(entries.row, entries.n), entries.key.column(), entries.value.column())
-    return MapColumn(ends(entries.row[there], entries.n), entries.key.column(there), entries.value.column(there))
+        return MapColumn(ends_of(entries.row, entries.n), entries.key.column(), entries.value.column())
+    return MapColumn(ends_of(entries.row[there], entries.n), entries.key.column(there), entries.value.column(there))

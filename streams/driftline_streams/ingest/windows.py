@@ -14,6 +14,7 @@ from driftline_schemas.records import Buckets, WindowCell
 from driftline_streams.ingest.bounds import fold
 from driftline_streams.ingest.cells import Cells, Slices
 from driftline_streams.ingest.columns import Columns
+from driftline_streams.ingest.entries import ends_of
 from driftline_streams.ingest.moments import Sums
 from driftline_streams.ingest.values import NO_TEXT, Texts
 from driftline_streams.kernel.effects import Coded, MapColumn, Rows
@@ -80,7 +81,7 @@ class WindowSums:
                 "n": self.n.astype(np.uint64),
                 "errors": self.errors.astype(np.uint64),
                 "latency": MapColumn(
-                    _ends(self.buckets.group, len(self.n)),
+                    ends_of(self.buckets.group, len(self.n)),
                     self.buckets.bucket.astype(np.int32),
                     self.buckets.count.astype(np.uint64),
                 ),
@@ -132,10 +133,6 @@ class WindowSums:
         return by_version
 
 
-def _ends(group: Ints, size: int) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
-    return np.cumsum(np.bincount(group, minlength=size)).astype(np.uint64)
-
-
 def _classes(columns: Columns, slices: Slices, size: int) -> tuple[MapColumn, int]:
     """Predicted classes by group, and how many answers were folded."""
     classifies = np.array([version.spec.kind != "regression" for version in columns.versions], np.bool_)
@@ -149,4 +146,4 @@ def _classes(columns: Columns, slices: Slices, size: int) -> tuple[MapColumn, in
     width = max(1, len(bounded.values))
     present, count = tally(slices.group[counted] * width + code[row[counted]], size * width)
     keys = Coded(bounded.values, present % width)
-    return MapColumn(_ends(present // width, size), keys, count.astype(np.uint64)), folded
+    return MapColumn(ends_of(present // width, size), keys, count.astype(np.uint64)), folded
