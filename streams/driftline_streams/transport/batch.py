@@ -66,8 +66,9 @@ class Messages:
 class Batch:
     """The messages of `topic` and `partition` at the offsets `first` to `last`, both inclusive.
 
-    There can be fewer messages than offsets: compaction and transactions leave holes, and `first` may be one. There is
-    at least one message. Lists that the methods return have one entry a message, in order of the offsets.
+    There can be fewer messages than offsets: compaction and transactions leave holes, and `first` may be one. A batch
+    that was named before a crash may have lost all of them since. Lists that the methods return have one entry a
+    message, in order of the offsets.
     """
 
     topic: str
@@ -87,7 +88,7 @@ class Batch:
         return self.topic, self.partition
 
     def __len__(self) -> int:
-        """Number of messages, at least 1."""
+        """Number of messages."""
         return len(self.messages)
 
     def values(self) -> list[bytes | None]:
