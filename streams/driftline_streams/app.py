@@ -12,24 +12,23 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 
-import msgspec
 import structlog
 
 from driftline_schemas import topics
-from driftline_schemas.records import Clock, Reason
+from driftline_schemas.records import Reason
 from driftline_schemas.topics import Topic
 from driftline_streams import model_topic
 from driftline_streams.alerts.notify import Notify
 from driftline_streams.alerts.send import Sender
+from driftline_streams.clocks import Clocks
 from driftline_streams.detectors.detect import Detect
-from driftline_streams.errors import BrokenInvariant, DriftlineError, Unavailable, UsageError
+from driftline_streams.errors import Unavailable, UsageError
 from driftline_streams.ingest import Ingest
 from driftline_streams.kernel.catalog import Catalog
-from driftline_streams.kernel.clock import Steady
-from driftline_streams.kernel.effects import Effects, Message
+from driftline_streams.kernel.effects import Effects
 from driftline_streams.kernel.refused import lose, reasons
 from driftline_streams.ledger_gaps import Gaps
 from driftline_streams.ledger_positions import take_account
@@ -46,7 +45,6 @@ from driftline_streams.transport.app import BatchApp, build
 from driftline_streams.transport.batch import Batch
 from driftline_streams.transport.overlay import Overlay
 from driftline_streams.transport.producer import Producer
-from driftline_streams.transport.topics import describe
 
 log = structlog.get_logger(__name__)
 
@@ -88,9 +86,7 @@ class Pipeline:
         self.notify_state = self.app.table("notify")
 
         self._gaps = Gaps(settings)
-        self._steady = Steady()
-        self._partitions: dict[str, int] = {}  # by topic, as the broker has them
-        self._announced = 0  # source partitions that `detect` knows of
+        self._clocks = Clocks(settings, self.producer)
         self._events_a_message = 1.0  # of the last batch of predictions: many in column frames
         self._labels_at = 0.0  # when outcomes were last kept, in seconds of the monotonic clock
         self._judged_at = 0.0  # when performance was last compared with its limits
@@ -104,20 +100,19 @@ class Pipeline:
 
         self.app.on_loss(self.on_loss)
 
-        self._every(CLOCK_EVERY_S, self.send_clocks)
-        self._every(RETRY_EVERY_S, self.retry_labels)
-        self._every(MODELS_EVERY_S, self.follow_models)
-        self._every(PERFORMANCE_EVERY_S, self.watch_performance)
-        self._every(METRICS_EVERY_S, self.measure)
+        self.app.every(CLOCK_EVERY_S, self.send_clocks)
+        self.app.every(RETRY_EVERY_S, self.retry_labels)
+        self.app.every(MODELS_EVERY_S, self.follow_models)
+        self.app.every(PERFORMANCE_EVERY_S, self.watch_performance)
+        self.app.every(METRICS_EVERY_S, self.measure)
         if settings.ledger_every_s:
-            self._every(settings.ledger_every_s, self.take_account)
+            self.app.every(settings.ledger_every_s, self.take_account)
 
     # --- the walk
 
     async def on_predictions(self, batch: Batch) -> None:
         """Ingest: raw rows, sums of windows and features, partials for `detect`, and what was refused."""
-        if batch.partition >= self._announced:
-            await self._announce()
+        await self._clocks.announce(batch.partition)
         result = self.ingest(batch, _now_ms())
         await self._carry_out(batch.name, result.effects)
         for rows in result.effects.rows:
@@ -205,25 +200,7 @@ class Pipeline:
 
     async def send_clocks(self) -> None:
         """Tell `detect` which partitions are silent, so that their windows close."""
-        idle = self.app.idle_partitions(self._name(topics.PREDICTIONS), self.settings.idle_s)
-        await self._send_clocks(idle, self._steady.now_ms())
-
-    async def _announce(self) -> None:
-        """Tell `detect` which source partitions there are, before the first partial: it waits for all of them.
-
-        Again when a batch comes from a partition that was not there before.
-        """
-        if self._announced:
-            await asyncio.to_thread(self._look_at_topics)
-        partitions = range(self._partitions[self._name(topics.PREDICTIONS)])
-        await self._send_clocks(partitions, time_ms=0)
-        self._announced = len(partitions)
-
-    async def _send_clocks(self, sources: Iterable[int], time_ms: int) -> None:
-        source, partials = self._name(topics.PREDICTIONS), self._name(topics.PARTIALS)
-        clocks = [msgspec.json.encode(Clock(topic=source, partition=p, time_ms=time_ms)) for p in sources]
-        targets = range(self._partitions[partials])
-        await self.producer.send([Message(partials, clock, partition=t) for clock in clocks for t in targets])
+        await self._clocks.pass_time(self.app.idle_partitions(self._name(topics.PREDICTIONS), self.settings.idle_s))
 
     async def retry_labels(self) -> None:
         """Try the labels again whose prediction had not come; take up those of partitions that are new here."""
@@ -255,8 +232,7 @@ class Pipeline:
         Unavailable
             If Kafka does not answer.
         """
-        self._look_at_topics()
-        if missing := [name for name, partitions in self._partitions.items() if not partitions]:
+        if missing := self._clocks.look_at_topics():
             raise UsageError(f"run `driftline topics` first: {missing[0]} does not exist")
         with suppress(Unavailable):
             if pending(self.clickhouse):
@@ -265,9 +241,6 @@ class Pipeline:
                 )
         self._unmirrored = self.models.catch_up()
         model_topic.update(self.catalog, self._unmirrored)
-
-    def _look_at_topics(self) -> None:
-        self._partitions = {topic.name: topic.partitions for topic in describe(self.settings)}
 
     async def follow_models(self) -> None:
         """Take in specs and references as they are published, and mirror them into ClickHouse."""
@@ -318,23 +291,6 @@ class Pipeline:
         self.metrics.accounted(wrong, lost)
         if not found.holds:
             log.error("the ledger does not hold", discrepancy=found.discrepancy)
-
-    def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
-        """Do `work` again and again; an outage is logged and tried again, a bug stops the worker."""
-
-        async def again() -> None:
-            while not self.app.should_stop:
-                try:
-                    await work()
-                except BrokenInvariant:
-                    raise
-                except Unavailable as outage:  # whoever did not answer is told of elsewhere, once
-                    log.debug("will be tried again", work=work.__name__, reason=str(outage))
-                except DriftlineError as error:
-                    log.warning("will be tried again", work=work.__name__, reason=str(error))
-                await asyncio.sleep(seconds)
-
-        self.app.task(again)
 
     def _count_retry(self, what: str, _: str) -> None:
         self.metrics.retries.labels("clickhouse").inc()

@@ -17,7 +17,7 @@ import structlog
 from faust.types import TP, TransportT
 from yarl import URL
 
-from driftline_streams.errors import Unavailable, UsageError
+from driftline_streams.errors import BrokenInvariant, DriftlineError, Unavailable, UsageError
 from driftline_streams.settings import Settings
 from driftline_streams.telemetry.availability import Availability
 from driftline_streams.transport.batch import Batch
@@ -82,6 +82,23 @@ class BatchApp(faust.App):
         first batch that ends behind them: until then, only the log and `lost` tell of them.
         """
         self._on_loss = handler
+
+    def every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+        """Have `work` done again and again, `seconds` apart; an outage is waited out, a bug stops the worker."""
+
+        async def again() -> None:
+            while not self.should_stop:
+                try:
+                    await work()
+                except BrokenInvariant:
+                    raise
+                except Unavailable as outage:  # whoever did not answer is told of elsewhere, once
+                    log.debug("will be tried again", work=work.__name__, reason=str(outage))
+                except DriftlineError as error:
+                    log.warning("will be tried again", work=work.__name__, reason=str(error))
+                await asyncio.sleep(seconds)
+
+        self.task(again)
 
     def table(self, name: str) -> Table:
         """A table whose values outlive the worker; its changelog topic must exist (`topics.create_all`)."""
