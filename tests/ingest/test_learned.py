@@ -119,6 +119,19 @@ def test_events_like_those_before_fit() -> None:
     assert read_generally(reader, event(features={"amount": "1.5"}), event(features={"new": 1}), event(model="x")) == 3
 
 
+def test_a_form_is_made_when_so_many_events_did_not_fit_that_it_pays() -> None:
+    reader = Reader(Catalog())
+    reader(batch_of(*(event(model=f"m{i}") for i in range(2 * MISFITS))).values(), NOW_MS)
+    assert not reader._forms
+    rich = [event(features={f"c{j}": f"v{i % 20}" for j in range(20)}) for i in range(2_000)]
+    reader(batch_of(*rich).values(), NOW_MS)
+    form = reader._forms["delays"]
+    reader(batch_of(*(event(features={"c0": f"new {i}"}) for i in range(2 * MISFITS))).values(), NOW_MS)
+    assert reader._forms["delays"] is form
+    reader(batch_of(*[event(features={"c0": "newest"})] * 2_000).values(), NOW_MS)
+    assert reader._forms["delays"] is not form
+
+
 def test_an_event_without_a_model_is_not_taken_for_one_of_the_only_model() -> None:
     nobody = {name: value for name, value in event().items() if name != "model"}
     empty = event(model="", never="")

@@ -126,6 +126,12 @@ class Layout:
         self.stored |= stored
         return any(news)
 
+    @property
+    def text_count(self) -> int:
+        """How many different texts its fields have."""
+        objects = (self.answers, self.features or {}, self.segment or {})
+        return sum(len(known.texts) for fields in objects for known in fields.values())
+
 
 def _segment_field() -> Field:
     return Field(number=None, scalar=str | None)

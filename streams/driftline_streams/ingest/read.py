@@ -36,8 +36,8 @@ AT_A_TIME: Final = 1_000
 MANY_FORMS: Final = 10
 MAX_LAYOUTS: Final = 1_000  # models beyond it are read the general way, at three times the cost
 _MODEL, _MODEL_BYTES = b'"model":', 40
-# Making a form costs what reading so many events the general way does.
-MISFITS: Final = 50
+# Making a form costs what reading about so many events of its model the general way does, and so many for each text.
+MISFITS, MISFITS_OF_TEXT = 50, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ class Reader:
                 block.add(sorted_events[begin:end], index[begin:end])
 
     def _learn(self, events: Sequence[Event]) -> None:
-        """Widen the layouts by events that did not fit, and make new forms when enough have not."""
+        """Widen the layouts by events that did not fit, and make the forms anew of which enough have not."""
         for event in events:
             layout = self._layouts.get(event.model)
             if layout is None:
@@ -140,13 +140,19 @@ class Reader:
                 layout = self._layouts[event.model] = Layout()
             if layout.widen(event) or event.model in self._news:
                 self._news[event.model] = self._news.get(event.model, 0) + 1
-        if sum(self._news.values()) < MISFITS:
+        ripe = [model for model, count in self._news.items() if count >= MISFITS and count >= self._cost(model)]
+        # The decoder is made anew for all forms; that costs what an event of each does.
+        if not ripe or sum(map(self._news.__getitem__, ripe)) < len(self._forms):
             return
-        for model in self._news:
+        for model in ripe:
             self._forms[model] = form_of(model, self._layouts[model])
-        self._news.clear()
+            del self._news[model]
         types: list[Any] = [_NoForm, *(form.type for form in self._forms.values())]
         self._decode = msgspec.json.Decoder(_union(types)).decode
+
+    def _cost(self, model: str) -> int:
+        """How many events of a model must not have fitted for its texts to be worth a new form."""
+        return MISFITS_OF_TEXT * self._layouts[model].text_count
 
 
 def _by_model(values: Sequence[bytes | None]) -> Ints:
