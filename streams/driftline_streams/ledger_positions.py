@@ -42,7 +42,7 @@ def positions(settings: Settings) -> dict[Key, Position]:
     Unavailable
         If the broker does not answer.
     """
-    return asyncio.run(read_positions(settings))
+    return asyncio.run(_positions(settings))
 
 
 def take_account(
@@ -97,8 +97,7 @@ def _newest(places: Mapping[Key, Position], n: int) -> dict[Key, Position]:
     }
 
 
-async def read_positions(settings: Settings) -> dict[Key, Position]:
-    """As `positions`, for callers that run an event loop."""
+async def _positions(settings: Settings) -> dict[Key, Position]:
     try:
         async with asyncio.timeout(TIMEOUT_S):
             return await _read(settings)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from driftline_schemas.records import Reason
 from driftline_streams.ingest import Ingest, IngestResult
+from driftline_streams.ingest.decode import decode
 from driftline_streams.ingest.layout import MAX_CODES, MAX_FIELDS, Layout
 from driftline_streams.ingest.read import MISFITS, Reader
 from driftline_streams.kernel.catalog import Catalog
@@ -159,8 +160,6 @@ def test_events_that_vary_without_end_fit_after_a_while(features: list[dict[str,
 
 
 def test_a_layout_says_whether_an_event_was_news() -> None:
-    from driftline_streams.ingest.decode import decode
-
     first, again = decode(batch_of(event(features={"a": 1}), event(features={"a": 2})).values()).events
     layout = Layout()
     assert layout.widen(first)

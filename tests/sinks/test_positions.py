@@ -12,7 +12,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
 from driftline_streams.errors import Unavailable
-from driftline_streams.ledger_positions import positions, read_positions, take_account
+from driftline_streams.ledger_positions import positions, take_account
 from driftline_streams.settings import Settings
 from driftline_streams.sinks.clickhouse import ClickHouse
 from driftline_streams.sinks.ledger import Position
@@ -44,7 +44,7 @@ async def test_positions_are_read_whatever_the_commits_are_named(settings: Any, 
     produce(given, predictions, 1, 5)
     for name in ("", "19", "123456"):
         await commit(given, predictions, 0, 20, name)
-        assert await read_positions(given) == {
+        assert await asyncio.to_thread(positions, given) == {
             (predictions, 0): Position(0, 20, 30),
             (predictions, 1): Position(0, 0, 5),
             (predictions, 2): Position(0, 0, 0),
@@ -61,7 +61,7 @@ async def test_what_retention_deleted_is_neither_read_nor_unread(settings: Any, 
     admin: AdminClient = kafka.admin
     admin.delete_records([Place(topic, 0, 4)])
     eventually(lambda: admin.delete_records([Place(topic, 0, 4)])[Place(topic, 0, 4)].result(10).low_watermark == 4)
-    assert await read_positions(given) == {(topic, 0): Position(4, 4, 10)}
+    assert await asyncio.to_thread(positions, given) == {(topic, 0): Position(4, 4, 10)}
 
 
 def test_topics_that_do_not_exist_have_no_positions(settings: Any) -> None:

@@ -1,7 +1,7 @@
-"""From bytes to events: what can be read is read at full speed, what cannot be is set aside with its reason.
+"""From bytes to events the general way: whatever the model, and with the reason for each that is refused.
 
-In the walk: `decode` asks whether the bytes are an event, `admit` whether the event makes sense; both are total, they
-raise for no input.
+In the walk: where `read` takes what fits no struct of a model. `decode` asks whether the bytes are an event, `admit`
+whether the event makes sense; both are total, they raise for no input.
 """
 
 from __future__ import annotations

@@ -158,6 +158,7 @@ class Meanings:
 
     @classmethod
     def of(cls, values: Sequence[Scalar]) -> Meanings:
+        """Those of the values of a dictionary, which may be empty."""
         kinds = set(map(type, values))
         if kinds <= {str, NoneType}:
             return cls(Texts.of(values), None, NoneType not in kinds)  # type: ignore[arg-type]  # just looked at

@@ -9,14 +9,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-_Ints = npt.NDArray[np.int64]
+from driftline_streams.kernel.histogram import Ints
 
 ENTRY_BYTES = 16
 
 
-def hashes(models: Sequence[str], ids: Sequence[str]) -> _Ints:
+def hashes(models: Sequence[str], ids: Sequence[str]) -> Ints:
     """A hash of each pair, shape `(n,)`; other ones in another process."""
     n = len(ids)
     # By an odd number, so that a model and an id that change places do not hash to the same.
@@ -34,7 +33,7 @@ class Index:
         self._fresh: list[_Run] = []
         self._runs: list[_Run] = []  # in order of their numbers
 
-    def add(self, first: int, added: _Ints) -> None:
+    def add(self, first: int, added: Ints) -> None:
         """Take in hashes (at least one); their numbers are `first` and those that follow, greater than all before."""
         self._fresh.append(_Run(added, np.arange(first, first + len(added)), first))
 
@@ -43,7 +42,7 @@ class Index:
         kept = [run if run.first >= before else run.since(before) for run in self._runs]
         self._runs = [run for run in kept if len(run.hashes)]
 
-    def find(self, wanted: _Ints) -> _Ints:
+    def find(self, wanted: Ints) -> Ints:
         """The least number of each hash, -1 for none; shape `(n,)`."""
         if self._fresh:
             self._runs.append(_Run.merged(self._fresh))
@@ -61,8 +60,8 @@ class Index:
 
 
 class _Run(NamedTuple):
-    hashes: _Ints  # ascending, once merged
-    numbers: _Ints  # ascending where hashes are equal
+    hashes: Ints  # ascending, once merged
+    numbers: Ints  # ascending where hashes are equal
     first: int  # no number is less
 
     @classmethod

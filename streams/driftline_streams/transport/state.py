@@ -31,7 +31,6 @@ from driftline_streams.errors import BrokenInvariant
 # Faust logs every start and stop of its parts under the module of their class; these keep that apart from our own logs.
 FAUST_LOG = logging.getLogger("faust")
 
-
 log = structlog.get_logger(__name__)
 
 WRITTEN = "driftline-written"  # header of a change: the last offset of the batch that made it
