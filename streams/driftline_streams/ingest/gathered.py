@@ -188,35 +188,34 @@ def codes(gathered: Gathered, n: int) -> Ints:
     return _spread(_none(n), coded.row, coded.code)
 
 
-def entries(gathered: Gathered, names: Sequence[str], n: int) -> tuple[Numbers, Labels]:
-    """One object of the events, as `entries_of` has it; key `k` of the columns is `names[k]`."""
-    keys = Texts.of(names)
+def entries(gathered: Gathered, names: list[str], n: int) -> tuple[Numbers, Labels]:
+    """One object of the events, as `entries_of` has it; key `k` of the columns is `names[k]`, all of them different."""
     row, key, value = gathered.floats()
     coded = gathered.coded()
     if not len(coded.row):
-        return _numbers(n, row, keys, key, value), Labels.empty(n)
+        return _numbers(n, row, names, key, value), Labels.empty(n)
     meaning = Meanings.of(gathered.values)
     code = meaning.text.code[coded.code]
     text_row, text_key = coded.row, coded.key
     if not meaning.complete or meaning.number is not None:
         number = np.full(len(code), np.nan) if meaning.number is None else meaning.number[coded.code]
         is_text, is_number = code != NO_TEXT, ~np.isnan(number)
-        has_text, has_number = np.zeros((2, len(keys.values)), np.bool_)
-        has_text[keys.code[coded.key[is_text]]] = True
-        has_number[keys.code[coded.key[is_number]]] = True
-        has_number[keys.code[key[~np.isnan(value)]]] = True
-        textual = is_text | (~is_number & (has_text & ~has_number)[keys.code[coded.key]])
+        has_text, has_number = np.zeros((2, len(names)), np.bool_)
+        has_text[coded.key[is_text]] = True
+        has_number[coded.key[is_number]] = True
+        has_number[key[~np.isnan(value)]] = True
+        textual = is_text | (~is_number & (has_text & ~has_number)[coded.key])
         row, key = np.concatenate([row, coded.row[~textual]]), np.concatenate([key, coded.key[~textual]])
         value = np.concatenate([value, number[~textual]])
         text_row, text_key, code = coded.row[textual], coded.key[textual], code[textual]
     order = _by_row(text_row)
-    labels = Labels(n, text_row[order], keys.take(text_key[order]), Texts(meaning.text.values, code[order]))
-    return _numbers(n, row, keys, key, value), labels
+    labels = Labels(n, text_row[order], Texts(names, text_key[order]), Texts(meaning.text.values, code[order]))
+    return _numbers(n, row, names, key, value), labels
 
 
-def _numbers(n: int, row: Ints, keys: Texts, key: Ints, value: Floats) -> Numbers:
+def _numbers(n: int, row: Ints, names: list[str], key: Ints, value: Floats) -> Numbers:
     order = _by_row(row)
-    return Numbers(n, row[order], keys.take(key[order]), value[order])
+    return Numbers(n, row[order], Texts(names, key[order]), value[order])
 
 
 def _by_row(row: Ints) -> Ints:
