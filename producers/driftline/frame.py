@@ -59,8 +59,8 @@ def encode_frame(events: Sequence[Prediction]) -> bytes | None:
 def column(values: Sequence[Scalar]) -> Column:
     """The shortest form of these values; non-finite numbers are null, as in JSON.
 
-    >>> column(["a", "b", "a", None])
-    Column(f64=None, i64=None, values=['a', 'b', None], codes=b'\\x00\\x01\\x00\\x02', at=None)
+    >>> column(["a", None, "a", None])
+    Column(f64=None, i64=None, values=['a', None], codes=b'\\x00\\x01\\x00\\x01', at=None)
     """
     kinds = set(map(type, values))
     if kinds <= _TEXTS:  # True and 1.0 are the same key, so only without numbers
