@@ -53,8 +53,8 @@ _TEXTS = ("prediction_id", "request_id", "user_id", "trace_id", "span_id", "sour
 _OBJECTS = ("features", "segment", "probabilities", "context")
 
 
-def encode_prediction(given: Given | Prediction, now_ms: int) -> tuple[bytes, Prediction, int]:
-    """The JSON of a prediction, what it says, and how many numbers became null because they were NaN or infinite.
+def encode_prediction(given: Given | Prediction, now_ms: int) -> tuple[bytes, int]:
+    """The JSON of a prediction, and how many of its numbers became null because they were NaN or infinite.
 
     Accepted beside the types of the contract: numpy scalars and arrays of one element, `Decimal`, enums, `UUID`, dates
     (as text), pandas' `NA` and `NaT` (as null), any `Mapping`; ids and segment values of other types become text.
@@ -70,7 +70,7 @@ def encode_prediction(given: Given | Prediction, now_ms: int) -> tuple[bytes, Pr
     if len(checked.features) > MAX_FEATURES:
         raise EventDropped(DropReason.TOO_MANY_FEATURES, f"{len(checked.features)} features, at most {MAX_FEATURES}")
     # Looking for nulls in the bytes is cheaper than looking at every value; only then they are counted.
-    return payload, checked, _nulled(given, checked) if b":null" in payload else 0
+    return payload, _nulled(given, checked) if b":null" in payload else 0
 
 
 def encode_label(record: Label, now_ms: int) -> bytes:
@@ -164,6 +164,5 @@ def _nulled(given: Given | Prediction, sent: Prediction) -> int:
 
 
 _ENCODER = msgspec.json.Encoder(enc_hook=_plain, decimal_format="number")
-encode_json = msgspec.json.Encoder().encode  # of a checked record
 _PREDICTIONS = msgspec.json.Decoder(Prediction)
 _LABELS = msgspec.json.Decoder(Label)

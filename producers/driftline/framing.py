@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Any
 
-from driftline.encoding import encode_json
+import msgspec
+
 from driftline.frame import HEADERS, encode_frame
 from driftline.partition import partitions
 from driftline_schemas.records import Prediction
@@ -18,14 +19,17 @@ from driftline_schemas.records import Prediction
 CUT_BYTES = 256 * 1024  # of JSON: a frame closes when its events would have had so much by themselves
 LEAST = 8  # fewer events are no shorter as a frame, and as single ones cheaper to read
 
+_decode = msgspec.json.Decoder(Prediction).decode
+
 
 @dataclass(slots=True)
 class Group:
-    """Events of one partition, and the size of their JSON in bytes."""
+    """Events of one partition, their JSON, and its size in bytes."""
 
     since: float  # when the first of them came to it, in seconds of a monotonic clock
     size: int = 0
     events: list[Prediction] = field(default_factory=list)
+    payloads: list[bytes] = field(default_factory=list)
 
     def messages(self, partition: int | None) -> Iterator[tuple[int, dict[str, Any]]]:
         """How they travel: the number of events of each message, and what `produce` is to be called with.
@@ -36,8 +40,8 @@ class Group:
         if frame is not None:
             yield len(self.events), {"value": frame, "partition": partition, "headers": HEADERS}
         else:
-            for event in self.events:
-                yield 1, {"value": encode_json(event), "key": event.prediction_id}
+            for event, payload in zip(self.events, self.payloads, strict=True):
+                yield 1, {"value": payload, "key": event.prediction_id}
 
 
 class Framing:
@@ -54,7 +58,8 @@ class Framing:
     def __init__(self, most: int, wait_s: float) -> None:
         self.most = most
         self.wait_s = wait_s
-        self._added: list[tuple[Prediction, int]] = []
+        # As JSON: events kept as objects would cost `log` 1.5 µs, for memory that is not in the processor's cache.
+        self._added: list[bytes] = []
         self._groups: dict[int | None, Group] = {}
 
     @property
@@ -67,9 +72,9 @@ class Framing:
         """Whether there may be a frame to cut, without regard to time."""
         return len(self._added) >= self.most
 
-    def add(self, event: Prediction, size: int) -> None:
-        """Take in an event and the size of its JSON; this is all that its caller waits for."""
-        self._added.append((event, size))
+    def add(self, payload: bytes) -> None:
+        """Take in the JSON of a valid event; this is all that its caller waits for."""
+        self._added.append(payload)
 
     def cut(self, partition_count: int, now: float, *, everything: bool) -> Iterator[tuple[int | None, Group]]:
         """The groups that are complete at `now`, with their partition; with `everything`, all of them.
@@ -80,15 +85,17 @@ class Framing:
         alone = None if partition_count == 0 else 0
         added = self._added[:]
         del self._added[: len(added)]
-        keys = [event.prediction_id.encode() for event, _ in added]
+        events = list(map(_decode, added))
+        keys = [event.prediction_id.encode() for event in events]
         known = partition_count > 1
         targets: list[int | None] = [*(partitions(keys, partition_count) if known else repeat(alone, len(keys)))]
-        for target, (event, size) in zip(targets, added, strict=True):
+        for target, event, payload in zip(targets, events, added, strict=True):
             group = self._groups.get(target)
             if group is None:
                 group = self._groups[target] = Group(now)
             group.events.append(event)
-            group.size += size
+            group.payloads.append(payload)
+            group.size += len(payload)
             if len(group.events) >= self.most or group.size >= CUT_BYTES:
                 del self._groups[target]
                 yield target, group

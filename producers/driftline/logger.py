@@ -54,9 +54,9 @@ class PredictionLogger:
     max_queued
         How many events may wait for Kafka (at most 64 MiB of them); further ones are dropped as `queue_full`.
     frame_events
-        With more than 1, predictions travel in column frames of up to so many events (at most 10,000) of one partition:
-        a third of the pipeline's cost, and a fourth of the bytes. For services that log a thousand events a second and
-        more, and for batch jobs; other readers of the topic must know frames then.
+        With more than 1, predictions travel in column frames of up to so many events (at most 10,000) of one partition,
+        at less than half the cost for the pipeline. For services that log a thousand events a second and more, and for
+        batch jobs; other readers of the topic must know frames then.
     frame_wait_s
         How long an event may wait for its frame to fill, in seconds.
     on_error
@@ -188,9 +188,9 @@ class PredictionLogger:
                 span_id,
                 context,
             )
-            payload, event, nulled = encode_prediction(given, now_ms)
+            payload, nulled = encode_prediction(given, now_ms)
             if self._gathers:
-                queued = self._sender.gather(event, len(payload), nulled)
+                queued = self._sender.gather(payload, nulled)
             else:
                 queued = self._sender.send(self._predictions, key, payload, nulled)
         except Exception as problem:

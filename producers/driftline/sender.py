@@ -24,7 +24,6 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from driftline.errors import ConfigurationError, DropReason, EventDropped
 from driftline.framing import Framing
-from driftline_schemas.records import Prediction
 
 _log = logging.getLogger("driftline")
 
@@ -105,8 +104,8 @@ class Sender:
             self._nulled += nulled
             return True
 
-    def gather(self, event: Prediction, size: int, nulled: int) -> bool:
-        """Let an event, of `size` bytes of JSON, travel in a frame with others; otherwise as `send`."""
+    def gather(self, payload: bytes, nulled: int) -> bool:
+        """Let an event travel in a frame with others; otherwise as `send`."""
         with self._lock:
             if self._closed:
                 raise EventDropped(DropReason.CLOSED, "the logger was closed before")
@@ -117,8 +116,8 @@ class Sender:
                 self._producer or self._start()
             except (KafkaException, RuntimeError) as error:
                 raise EventDropped(DropReason.DELIVERY_FAILED, str(error)) from None
-            self._framing.add(event, size)
-            self._gathered_bytes += size
+            self._framing.add(payload)
+            self._gathered_bytes += len(payload)
             self._accepted += 1
             self._nulled += nulled
         if self._framing.enough and not self._wake.is_set():

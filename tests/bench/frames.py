@@ -18,7 +18,7 @@ def framed(messages: Iterable[tuple[bytes, bytes]], partitions: int, most: int) 
     for _, value in messages:
         event = decode(value)
         logger = loggers.setdefault((event.model, event.version), Framing(most, wait_s=3600))
-        logger.add(event, len(value))
+        logger.add(value)
         if logger.enough:
             yield from _cut(logger, partitions, everything=False)
     for logger in loggers.values():

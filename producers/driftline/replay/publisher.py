@@ -109,7 +109,7 @@ class Publisher:
                 self._pace(_ms(record))
             payload = encode(record)
             if framing.wanted and isinstance(record, Prediction):
-                framing.add(record, len(payload))
+                framing.add(payload)
                 if framing.enough or self._speed:
                     self._send_frames(everything=False)
             else:
