@@ -79,8 +79,8 @@ def test_events_that_would_be_too_long_as_a_frame_travel_by_themselves(
     ]
     assert encode_frame(events) is None
     monkeypatch.setattr("driftline.framing.CUT_BYTES", 10 * MAX_FRAME_BYTES)
-    with wire.logger(frame_events=1_000) as logger:
-        ids = [logger.log(prediction=1, features=features) for features in ragged * 5]
+    with wire.logger(frame_events=1_000, frame_wait_s=30) as logger:
+        ids = [logger.log(prediction=1, features=features) for features in ragged * 10]
     messages = wire.messages()
     assert sorted(ids_of(messages)) == sorted(ids)
     assert {frame_of(message) for message in messages} == {None}
