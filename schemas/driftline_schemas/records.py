@@ -16,8 +16,11 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
-Name = Annotated[str, Meta(min_length=1, max_length=128, description="a name: 1 to 128 characters")]
-Identifier = Annotated[str, Meta(min_length=1, max_length=256, description="an id: 1 to 256 characters")]
+MAX_NAME, MAX_IDENTIFIER = 128, 256  # characters
+Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME, description=f"a name: 1 to {MAX_NAME} characters")]
+Identifier = Annotated[
+    str, Meta(min_length=1, max_length=MAX_IDENTIFIER, description=f"an id: 1 to {MAX_IDENTIFIER} characters")
+]
 Probability = Annotated[float, Meta(ge=0.0, le=1.0)]
 NonNegative = Annotated[float, Meta(ge=0.0)]
 Instant = (

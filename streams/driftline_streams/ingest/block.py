@@ -16,7 +16,7 @@ from msgspec import Raw
 
 from driftline_schemas.records import MAX_FEATURES
 from driftline_streams.ingest.columns import Columns, Version, contexts, errors, named
-from driftline_streams.ingest.entries import Labels, Numbers, entries_of
+from driftline_streams.ingest.entries import Labels, Numbers, entries_of, no_labels, no_numbers
 from driftline_streams.ingest.event import NO_CONTEXT, OPTIONAL_TEXTS
 from driftline_streams.ingest.form import ANSWER, Form, Place
 from driftline_streams.ingest.layout import ABSENT, ABSENT_BITS, ABSENT_CODE
@@ -187,7 +187,7 @@ class _Events:
     def _numbers(self, name: str) -> Numbers:
         of_object, n = self.form.objects[name], len(self.index)
         if not of_object.numbers:
-            return Numbers.empty(n)
+            return no_numbers(n)
         value = self.numbers[:, of_object.numbers].ravel()
         row, key = _tiled(n, len(of_object.numbers))
         there = value.view(np.uint64) != ABSENT_BITS
@@ -198,7 +198,7 @@ class _Events:
     def _labels(self, name: str) -> Labels:
         of_object, n = self.form.objects[name], len(self.index)
         if not of_object.codes:
-            return Labels.empty(n)
+            return no_labels(n)
         codes = self.codes[:, of_object.codes].ravel()
         row, key = _tiled(n, len(of_object.codes))
         there = codes != ABSENT_CODE

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,96 +18,66 @@ from driftline_schemas.records import Scalar
 from driftline_streams.ingest.values import NO_TEXT, Texts, Values
 from driftline_streams.kernel.histogram import Floats, Ints
 
-_NO_PLACES, _NO_TEXTS, _NO_NUMBERS = np.empty(0, np.int64), Texts.nothing(0), np.empty(0)
+V = TypeVar("V", Floats, Texts)
 
 
 @dataclass(frozen=True, slots=True)
-class Numbers:
-    """The numeric entries of `n` objects: entry `j` says that object `row[j]` has `value[j]` under `key[j]`.
+class Entries(Generic[V]):
+    """The entries of `n` objects: entry `j` says that object `row[j]` has value `j` under `key[j]`.
 
-    Rows ascend; a null is NaN. Arrays have shape `(entries,)`.
+    Rows ascend; a null is NaN or no text. All have shape `(entries,)`.
     """
 
     n: int
     row: Ints
     key: Texts
-    value: Floats
+    value: V
 
     @classmethod
-    def empty(cls, n: int) -> Numbers:
-        """`n` objects without entries."""
-        return cls(n, _NO_PLACES, _NO_TEXTS, _NO_NUMBERS)
-
-    @classmethod
-    def join(cls, parts: Sequence[Numbers]) -> Numbers:
+    def join(cls, parts: Sequence[Entries[V]]) -> Entries[V]:
         """The entries of the objects of one part after the other."""
         if len(parts) == 1:
             return parts[0]
-        return cls(
-            sum(part.n for part in parts),
-            _rows(parts),
-            Texts.join([part.key for part in parts]),
-            np.concatenate([part.value for part in parts]),
-        )
+        begins = np.cumsum([0, *(part.n for part in parts[:-1])]).tolist()
+        row = np.concatenate([part.row + begin for part, begin in zip(parts, begins, strict=True)])
+        return cls(sum(part.n for part in parts), row, *_joined(parts))
 
     @classmethod
-    def beside(cls, parts: Sequence[Numbers]) -> Numbers:
+    def beside(cls, parts: Sequence[Entries[V]]) -> Entries[V]:
         """The entries that different parts have of the same objects."""
         parts = [part for part in parts if len(part.row)] or parts[:1]
         if len(parts) == 1:
             return parts[0]
         row = np.concatenate([part.row for part in parts])
-        order = np.argsort(row, kind="stable")
-        key, value = Texts.join([part.key for part in parts]), np.concatenate([part.value for part in parts])
-        return cls(parts[0].n, row[order], key.take(order), value[order])
+        return cls(parts[0].n, row, *_joined(parts)).at(np.argsort(row, kind="stable"))
 
-    def take(self, rows: Ints) -> Numbers:
+    def at(self, chosen: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> Entries[V]:
+        """The chosen entries of the same objects."""
+        value = self.value.take(chosen) if isinstance(self.value, Texts) else self.value[chosen]
+        return Entries(self.n, self.row[chosen], self.key.take(chosen), value)
+
+    def take(self, rows: Ints) -> Entries[V]:
         """The entries of the objects `rows` (ascending), which are counted anew from 0."""
-        chosen, row = _chosen(self.row, self.n, rows)
-        return Numbers(len(rows), row, self.key.take(chosen), self.value[chosen])
+        place = np.full(self.n, -1, np.int64)
+        place[rows] = np.arange(len(rows))
+        mine = self.at(np.flatnonzero(place[self.row] >= 0))
+        return Entries(len(rows), place[mine.row], mine.key, mine.value)
 
 
-@dataclass(frozen=True, slots=True)
-class Labels:
-    """The entries of `n` objects that are texts: as `Numbers`, but a null is no text."""
+Numbers = Entries[Floats]
+Labels = Entries[Texts]
 
-    n: int
-    row: Ints
-    key: Texts
-    value: Texts
+_NO_PLACES, _NO_TEXTS, _NO_NUMBERS = np.empty(0, np.int64), Texts.nothing(0), np.empty(0)
 
-    @classmethod
-    def empty(cls, n: int) -> Labels:
-        """`n` objects without entries."""
-        return cls(n, _NO_PLACES, _NO_TEXTS, _NO_TEXTS)
 
-    @classmethod
-    def join(cls, parts: Sequence[Labels]) -> Labels:
-        """The entries of the objects of one part after the other."""
-        if len(parts) == 1:
-            return parts[0]
-        return cls(
-            sum(part.n for part in parts),
-            _rows(parts),
-            Texts.join([part.key for part in parts]),
-            Texts.join([part.value for part in parts]),
-        )
+def no_numbers(n: int) -> Numbers:
+    """`n` objects without numbers."""
+    return Entries(n, _NO_PLACES, _NO_TEXTS, _NO_NUMBERS)
 
-    @classmethod
-    def beside(cls, parts: Sequence[Labels]) -> Labels:
-        """The entries that different parts have of the same objects."""
-        parts = [part for part in parts if len(part.row)] or parts[:1]
-        if len(parts) == 1:
-            return parts[0]
-        row = np.concatenate([part.row for part in parts])
-        order = np.argsort(row, kind="stable")
-        key, value = Texts.join([part.key for part in parts]), Texts.join([part.value for part in parts])
-        return cls(parts[0].n, row[order], key.take(order), value.take(order))
 
-    def take(self, rows: Ints) -> Labels:
-        """The entries of the objects `rows` (ascending), which are counted anew from 0."""
-        chosen, row = _chosen(self.row, self.n, rows)
-        return Labels(len(rows), row, self.key.take(chosen), self.value.take(chosen))
+def no_labels(n: int) -> Labels:
+    """`n` objects without texts."""
+    return Entries(n, _NO_PLACES, _NO_TEXTS, _NO_TEXTS)
 
 
 def entries_of(objects: Sequence[Mapping[str, Scalar]]) -> tuple[Numbers, Labels]:
@@ -136,14 +107,9 @@ def ends_of(row: Ints, n: int) -> npt.NDArray[np.uint64]:
     return np.cumsum(np.bincount(row, minlength=n)).astype(np.uint64)
 
 
-def _rows(parts: Sequence[Numbers | Labels]) -> Ints:
-    begins = np.cumsum([0, *(part.n for part in parts[:-1])]).tolist()
-    return np.concatenate([part.row + begin for part, begin in zip(parts, begins, strict=True)])
-
-
-def _chosen(row: Ints, n: int, rows: Ints) -> tuple[Ints, Ints]:
-    """Which entries belong to the objects `rows`, and the new number of the object of each."""
-    place = np.full(n, -1, np.int64)
-    place[rows] = np.arange(len(rows))
-    chosen = np.flatnonzero(place[row] >= 0)
-    return chosen, place[row[chosen]]
+def _joined(parts: Sequence[Entries[V]]) -> tuple[Texts, V]:
+    """The keys and the values of one part after the other."""
+    values: Any = [part.value for part in parts]
+    key = Texts.join([part.key for part in parts])
+    joined: Any = Texts.join(values) if isinstance(values[0], Texts) else np.concatenate(values)
+    return key, joined

@@ -16,7 +16,7 @@ import numpy as np
 from msgspec import Raw
 
 from driftline_schemas.frame import MAX_FRAME_BYTES, MAX_FRAME_TEXT, Frame
-from driftline_schemas.records import MAX_EVENT_BYTES, MAX_FEATURES, Reason, Scalar
+from driftline_schemas.records import MAX_EVENT_BYTES, MAX_FEATURES, MAX_IDENTIFIER, MAX_NAME, Reason, Scalar
 from driftline_streams.ingest.columns import Columns, Version, named
 from driftline_streams.ingest.entries import Labels, Numbers
 from driftline_streams.ingest.event import OPTIONAL_TEXTS
@@ -30,7 +30,6 @@ from driftline_streams.kernel.limits import EARLIEST_MS, EVIDENCE_BYTES, FUTURE_
 from driftline_streams.kernel.refused import Reject
 
 _LARGEST = float(np.finfo(np.float64).max)
-_ID, _NAME = 256, 128  # characters, as `Identifier` and `Name` have them
 
 _decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 
@@ -67,8 +66,8 @@ class FrameEvents:
             If one of the frames breaks the layout.
         """
         n = self._n
-        ids = self._listed("prediction_id", _ID, required=True)
-        model, version = self._text("model", _NAME, required=True), self._text("version", _NAME, required=True)
+        ids = self._listed("prediction_id", MAX_IDENTIFIER, required=True)
+        model, version = self._text("model", MAX_NAME, required=True), self._text("version", MAX_NAME, required=True)
         latency_ms = self._number("latency_ms", _LARGEST)
         failed = self._choice("status", ("ok", "error")).code == 1
         errors = self._errors()
@@ -226,13 +225,13 @@ class FrameEvents:
             self._refuse(
                 unknown,
                 Reason.OUT_OF_RANGE,
-                lambda row: f"Invalid enum value {given.values[given.code[row]][:_NAME]!r} - at `$.{name}`",
+                lambda row: f"Invalid enum value {given.values[given.code[row]][:MAX_NAME]!r} - at `$.{name}`",
             )
             code = np.where(unknown, 0, code)
         return Texts(list(options), code)
 
     def _errors(self) -> dict[str, Texts | list[str]]:
-        kind, message = self._text("error_type", _NAME), self._text("error_message", None)
+        kind, message = self._text("error_type", MAX_NAME), self._text("error_message", None)
         if not (kind.values or message.values):
             return {}
         _bound(message.values, message.code)
@@ -295,7 +294,7 @@ class FrameEvents:
         given = np.flatnonzero(~np.isnan(numbers.value))  # a null is absent
         if len(given) == len(numbers.row):
             return numbers
-        return Numbers(self._n, numbers.row[given], numbers.key.take(given), numbers.value[given])
+        return numbers.at(given)
 
     # --- faults
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from driftline_schemas.frame import MAX_FRAME_EVENTS, Column
 from driftline_schemas.records import Reason, Scalar
-from driftline_streams.ingest.entries import Labels, Numbers
+from driftline_streams.ingest.entries import Labels, Numbers, no_labels
 from driftline_streams.ingest.values import NO_TEXT, Texts, Values
 from driftline_streams.kernel.catalog import class_name
 from driftline_streams.kernel.histogram import Floats, Ints
@@ -193,7 +193,7 @@ def entries(gathered: Gathered, names: list[str], n: int) -> tuple[Numbers, Labe
     row, key, value = gathered.floats()
     coded = gathered.coded()
     if not len(coded.row):
-        return _numbers(n, row, names, key, value), Labels.empty(n)
+        return _numbers(n, row, names, key, value), no_labels(n)
     meaning = Meanings.of(gathered.values)
     code = meaning.text.code[coded.code]
     text_row, text_key = coded.row, coded.key

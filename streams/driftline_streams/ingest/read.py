@@ -64,9 +64,13 @@ class Reader:
         blocks: dict[type, Block] = {}
         general = _General(values, now_ms, self._catalog)
         framed: list[int] = []
-        order = _by_model(values) if len(self._forms) >= MANY_FORMS else np.arange(len(values))
+        order, arranged = np.arange(len(values)), values
+        if len(self._forms) >= MANY_FORMS:
+            order = _by_model(values)
+            arranged = [values[place] for place in order.tolist()]
         for first in range(0, len(values), AT_A_TIME):
-            events, index, misfits = self._fitting(values, order[first : first + AT_A_TIME])
+            end = first + AT_A_TIME
+            events, index, misfits = self._fitting(arranged[first:end], order[first:end])
             self._gather(blocks, events, index)
             for place in misfits:
                 (framed if is_frame(values[place]) else general.waiting).append(place)
@@ -90,15 +94,16 @@ class Reader:
         return Reading(Columns.join(parts) if parts else None, refused, unknown_fields)
 
     def _fitting(self, values: Sequence[bytes | None], order: Ints) -> tuple[list[Any], Ints, list[int]]:
-        """The payloads at `order` that fit their form, decoded, and where in the batch they and the others are.
+        """The payloads that fit their form, decoded, and the places in the batch of these and of the others.
+
+        `order` has the places of all of `values`.
 
         A bad payload costs itself only. `map` inside `extend` runs without a Python frame an event; when a payload
         raises, the events before it are in the list already, the iterator stands behind it, and the loop goes on.
         """
         events: list[Any] = []
         misfits: list[int] = []
-        chosen = [values[place] for place in order.tolist()]
-        rest = iter(worth_reading(chosen))
+        rest = iter(worth_reading(values))
         while True:
             try:
                 events.extend(map(self._decode, rest))
@@ -107,7 +112,7 @@ class Reader:
                 place = len(events) + len(misfits)
                 misfits.append(place)
                 # Frames seldom come alone, and to look at the next ones costs less than an error for each.
-                while is_frame(chosen[place]) and place + 1 < len(chosen) and is_frame(chosen[place + 1]):
+                while is_frame(values[place]) and place + 1 < len(values) and is_frame(values[place + 1]):
                     place += 1
                     misfits.append(place)
                     next(rest)

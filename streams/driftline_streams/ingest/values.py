@@ -12,6 +12,7 @@ from types import NoneType
 from typing import cast
 
 import numpy as np
+import numpy.typing as npt
 
 from driftline_schemas.records import Scalar
 from driftline_streams.kernel.catalog import class_name
@@ -61,7 +62,7 @@ class Texts:
         found = [codes[part.code + begin] for part, begin in zip(parts, begins, strict=False)]
         return cls(distinct.values, np.concatenate(found))
 
-    def take(self, index: Ints) -> Texts:
+    def take(self, index: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> Texts:
         """The strings at `index`."""
         return Texts(self.values, self.code[index])
 
