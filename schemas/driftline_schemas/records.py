@@ -147,12 +147,18 @@ class FeatureCell(Struct, frozen=True, kw_only=True):
     Signals are `feature:NAME`, `score`, `confidence` and `prediction`. Bins of a numeric signal are indices into the
     reference's quantile edges ("0" to "63"); bins of a categorical one are its values. Without a reference a numeric
     signal has no bins.
+
+    `issues` counts what is wrong with values in themselves, by kind and, where there is one, signal, joined by \\x1f:
+    "mistyped" and "outside" have one, "duplicate" and "improper" have none.
     """
 
     window_ms: int
+    dim: str = ""  # segment key; empty for all events
+    value: str = ""  # segment value
     n: int
     moments: dict[str, Moments]
     bins: dict[str, dict[str, int]]
+    issues: dict[str, int] = field(default_factory=dict)
 
 
 class Partial(Struct, frozen=True, kw_only=True, tag="partial"):
@@ -183,8 +189,36 @@ class Clock(Struct, frozen=True, kw_only=True, tag="clock"):
     time_ms: int
 
 
-class Detection(Struct, frozen=True, kw_only=True):
-    """A finding: a change point, a drifted window or a broken objective. Message key: `model`.
+class Errors(Struct, frozen=True, kw_only=True, tag="errors"):
+    """Which predictions of one model version were wrong, as one step of the join learned it. Message key: `model`.
+
+    Only of models that predict classes. `name` is that of the step's outcomes: a repeated message has the same.
+    """
+
+    model: str
+    version: str
+    name: str
+    start_ms: int  # the earliest and the latest time at which a truth was known
+    end_ms: int
+    wrong: str  # "0" for a right prediction and "1" for a wrong one, in the order of the labels
+    confident: int  # wrong ones with a confidence (or score of the predicted class) of at least 0.95
+
+
+class Share(Struct, frozen=True, kw_only=True):
+    """What one segment contributes to a change: `mix` because its share of the events changed, `within` by itself.
+
+    Both are parts of the whole change (0.2 is a fifth of it), and negative where the segment works against it.
+    """
+
+    dim: str
+    value: str
+    n: int
+    mix: float
+    within: float
+
+
+class Detection(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A finding: a change point, a drifted window, bad data or a broken objective. Message key: `model`.
 
     The id is derived from its cause (model, version, signal, method and window; of performance role, metric and day),
     so that finding it again gives the same id.
@@ -194,8 +228,8 @@ class Detection(Struct, frozen=True, kw_only=True):
     model: str
     version: str
     signal: str  # "latency_ms", "error_rate", "score", "confidence", "prediction", "feature:NAME", "f1", …
-    kind: Literal["change", "drift", "objective", "performance"]
-    method: str  # "adwin", "page_hinkley", "psi", "ks", "threshold", "interval"
+    kind: Literal["change", "drift", "quality", "objective", "performance"]
+    method: str  # "adwin", "page_hinkley", "ddm", "psi", "ks", "mean", "nulls", "unseen", "silent", "threshold", …
     start_ms: int  # the window in which it was found
     end_ms: int
     direction: Literal["up", "down", "both"]
@@ -208,6 +242,15 @@ class Detection(Struct, frozen=True, kw_only=True):
     n: int
     reference: str
     detail: str  # one sentence for a person
+    dim: str = ""  # segment key; empty for all events
+    value: str = ""  # segment value
+    low: float | None = None  # 95 % interval of the effect
+    high: float | None = None
+    seasonal: bool = False  # whether the hour of the week was taken into account
+    shape: Literal["", "abrupt", "gradual", "temporary", "recurring"] = ""  # of a change; empty until it can be told
+    observed: dict[str, int] = field(default_factory=dict)  # histogram of the window, over at most ten bins
+    expected: dict[str, float] = field(default_factory=dict)  # what the reference led to expect of as many events
+    segments: list[Share] = field(default_factory=list)  # those that explain the change, most first
 
 
 class Outcome(Struct, frozen=True, kw_only=True):

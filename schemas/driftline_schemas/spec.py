@@ -22,6 +22,8 @@ class FeatureSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
     type: Literal["numeric", "categorical"] | None = None
     importance: Probability | None = None
     monitor: bool = True
+    min: float | None = None  # numbers outside are counted and reported; `None` is the range of the reference
+    max: float | None = None
 
 
 class Objectives(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -33,15 +35,29 @@ class Objectives(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
 
 
 class DriftRules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """When a difference from the reference counts: enough rows, a size that matters, and significance."""
+    """When a difference counts: enough rows, a size that matters, and significance.
 
+    What is `None` follows from `false_alarm_days`: see `docs/false-alarms.md`.
+    """
+
+    false_alarm_days: Annotated[float, Meta(gt=0)] = 30.0  # at most one false alarm in so many days for the model
     min_n: Annotated[int, Meta(ge=2)] = 200
     psi: NonNegative = 0.2
     ks: Probability = 0.15
-    alpha: Annotated[float, Meta(gt=0, lt=1)] = 0.01  # false-discovery rate over the model's tests in one window
-    adwin_delta: Annotated[float, Meta(gt=0, lt=1)] = 0.002
-    page_hinkley_threshold: Annotated[float, Meta(gt=0)] = 50.0  # in standard errors of a window's mean
+    rate: Probability = 0.05  # difference of a share: of missing values, of categories that the reference has not
+    alpha: Annotated[float, Meta(gt=0, lt=1)] | None = None  # false-discovery rate over the model's tests in a window
+    adwin_delta: Annotated[float, Meta(gt=0, lt=1)] | None = None
+    page_hinkley_threshold: Annotated[float, Meta(gt=0)] | None = None  # in standard errors of a window's mean
     min_effect: NonNegative = 0.25  # standard deviations; smaller changes of level are kept but raise no detection
+
+
+class ReferenceRules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Where the reference of a version comes from when nobody gave one."""
+
+    learn_events: Annotated[int, Meta(ge=0)] = 5_000  # of its first ones at least; 0 is never
+    learn_days: Annotated[float, Meta(ge=0)] = 3.0  # of event time at least
+    rhythm_days: Annotated[float, Meta(ge=0)] = 28.0  # after so many it is learned again, with the hours of the week
+    version: Name | None = None  # whose reference holds for versions without one of their own, instead of learning
 
 
 class PerformanceRules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -79,10 +95,13 @@ class ModelSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, o
     segments: list[Name] = field(default_factory=list)  # keys of `segment` that windows are sliced by
     window_s: Seconds = 10
     feature_window_s: Seconds = 300  # of features, and of the slices by segment
-    test_window_s: Seconds = 86_400
+    test_windows_s: tuple[Seconds, ...] = (3_600, 86_400)
+    test_events: Annotated[int, Meta(ge=2)] | None = None  # a test window of so many events, beside those of time
+    silent_s: Seconds | None = None  # without events for so long is a finding; `None` follows from the usual gaps
     label_horizon_s: Annotated[int, Meta(ge=1)] = 30 * 86_400
     objectives: Objectives = field(default_factory=Objectives)
     drift: DriftRules = field(default_factory=DriftRules)
+    reference: ReferenceRules = field(default_factory=ReferenceRules)
     performance: PerformanceRules = field(default_factory=PerformanceRules)
     alerts: AlertRules = field(default_factory=AlertRules)
     owners: Owners = field(default_factory=Owners)
@@ -103,7 +122,44 @@ class Profile(Struct, frozen=True, kw_only=True):
     categories: dict[str, int] = field(default_factory=dict)
 
 
-class Reference(Struct, frozen=True, kw_only=True, tag="reference"):
+class Slice(Struct, frozen=True, kw_only=True):
+    """One segment of the reference, by signal, with the bins of the whole as in `FeatureCell`."""
+
+    n: int
+    moments: dict[str, Moments]
+    bins: dict[str, dict[str, int]]
+
+
+class Rhythm(Struct, frozen=True, kw_only=True):
+    """How signals move with the hour of the day or of the week, for the signals that do.
+
+    Slot `i` is the `i`-th hour of the day in UTC, or of the week from Monday 00:00 UTC. `counts` has the shape
+    `(slots, bins)` over the coarse bins of the signal (`driftline_streams.kernel.rhythm`).
+    """
+
+    slots: Literal[24, 168]
+    n: list[int]  # events of each slot
+    means: dict[str, list[float]]  # of numeric signals
+    deviations: dict[str, list[float]]
+    counts: dict[str, list[list[int]]]
+
+
+class Joint(Struct, frozen=True, kw_only=True):
+    """How the numeric signals of the reference go together, over the `n` events that have all of them.
+
+    `correlations` has the shape `(signals, signals)`. `error` are moments of the squared reconstruction error of an
+    event, standardised, from the principal components that carry nine tenths of the variance.
+    """
+
+    n: int
+    signals: list[str]
+    means: list[float]
+    deviations: list[float]
+    correlations: list[list[float]]
+    error: Moments
+
+
+class Reference(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="reference"):
     """The profile a model version is compared with. Message key on `models`: `model@version`."""
 
     id: str  # derived from its content
@@ -113,4 +169,8 @@ class Reference(Struct, frozen=True, kw_only=True, tag="reference"):
     start_ms: int
     end_ms: int
     description: str
+    source: Literal["given", "range", "learned"] = "given"  # a file, a range of stored predictions, or the first ones
     signals: dict[str, Profile]  # by signal name, as in `FeatureCell`, plus "latency_ms" and "error_rate"
+    segments: dict[str, dict[str, Slice]] = field(default_factory=dict)  # by key and value
+    rhythm: Rhythm | None = None
+    joint: Joint | None = None

@@ -7,7 +7,18 @@ from dataclasses import dataclass
 import msgspec
 
 from driftline_schemas.frame import Frame
-from driftline_schemas.records import Action, Alert, Clock, Detection, Label, Outcome, Partial, Prediction, Rejected
+from driftline_schemas.records import (
+    Action,
+    Alert,
+    Clock,
+    Detection,
+    Errors,
+    Label,
+    Outcome,
+    Partial,
+    Prediction,
+    Rejected,
+)
 from driftline_schemas.spec import ModelSpec, Reference
 
 
@@ -34,7 +45,7 @@ class Topic:
 PREDICTIONS = Topic("predictions", (Prediction, Frame), "prediction_id", "What models answered, from model servers.")
 LABELS = Topic("labels", (Label,), "prediction_id", "What turned out to be true, from label sources.")
 MODELS = Topic("models", (ModelSpec, Reference), "model or model@version", "Specs and references.", True, 1)
-PARTIALS = Topic("partials", (Partial, Clock), "model", "Additive sums of batches, from ingest to detect.")
+PARTIALS = Topic("partials", (Partial, Clock, Errors), "model", "Sums of batches and errors, for detect.")
 OUTCOMES = Topic("outcomes", (Outcome,), "model", "Predictions with their truth, from join.")
 DETECTIONS = Topic("detections", (Detection,), "model", "Findings, from detect to notify.")
 ALERTS = Topic("alerts", (Alert,), "model", "What needs a person, from notify.")

@@ -79,11 +79,12 @@ def read_specs(path: Path) -> list[ModelSpec]:
 def uneven(spec: ModelSpec) -> list[str]:
     """The windows of a spec that neither divide a day nor are made of days: daily views cannot be cut from them.
 
-    >>> uneven(ModelSpec(model="m", window_s=7, feature_window_s=300, test_window_s=7 * 86_400))
+    >>> uneven(ModelSpec(model="m", window_s=7, feature_window_s=300, test_windows_s=(7 * 86_400,)))
     ['window_s']
     """
-    widths = {name: getattr(spec, name) for name in ("window_s", "feature_window_s", "test_window_s")}
-    return [name for name, width_s in widths.items() if 86_400 % width_s and width_s % 86_400]
+    widths = [("window_s", spec.window_s), ("feature_window_s", spec.feature_window_s)]
+    widths += [("test_windows_s", width_s) for width_s in spec.test_windows_s]
+    return [name for name, width_s in widths if 86_400 % width_s and width_s % 86_400]
 
 
 def spec_yaml(settings: Settings, model: str) -> str:

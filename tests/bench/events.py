@@ -161,7 +161,7 @@ def records() -> list[ModelSpec | Reference]:
     Features have the width of the other windows, and drift is tested every 30 s, so that a run of a minute has it all.
     """
     specs: list[ModelSpec | Reference] = [
-        ModelSpec(model=model, positive="pos", segments=list(SEGMENTS), feature_window_s=10, test_window_s=30)
+        ModelSpec(model=model, positive="pos", segments=list(SEGMENTS), feature_window_s=10, test_windows_s=(30,))
         for model in MODELS
     ]
     return specs + [_reference(model, version) for model in MODELS for version in VERSIONS]

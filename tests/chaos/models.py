@@ -36,7 +36,7 @@ SPECS = (
         },
         segments=["country", "channel"],
         feature_window_s=60,
-        test_window_s=1200,
+        test_windows_s=(1200,),
         objectives=Objectives(latency_p99_ms=512.0, error_rate=0.3, min_window_n=4),
         drift=DriftRules(min_n=100),
         performance=PerformanceRules(accuracy=0.8),
@@ -49,11 +49,11 @@ SPECS = (
         segments=["city"],
         window_s=20,
         feature_window_s=120,
-        test_window_s=1800,
+        test_windows_s=(1800,),
         drift=DriftRules(min_n=100),
         alerts=AlertRules(cooldown_s=3600),
     ),
-    ModelSpec(model="topics", kind="multiclass", feature_window_s=60, test_window_s=600),
+    ModelSpec(model="topics", kind="multiclass", feature_window_s=60, test_windows_s=(600,)),
     # Its labels come long after its horizon: all of them are orphans.
     ModelSpec(model="brief", kind="binary", positive="yes", label_horizon_s=2),
 )

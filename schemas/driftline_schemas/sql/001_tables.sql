@@ -174,7 +174,7 @@ CREATE TABLE detections
     model       LowCardinality(String),
     version     LowCardinality(String),
     signal      LowCardinality(String),
-    kind        LowCardinality(String) COMMENT 'change, drift, objective or performance',
+    kind        LowCardinality(String) COMMENT 'change, drift, quality, objective or performance',
     method      LowCardinality(String),
     start       DateTime64(3, 'UTC') COMMENT 'of the window in which it was found',
     end         DateTime64(3, 'UTC'),
@@ -188,6 +188,15 @@ CREATE TABLE detections
     n           UInt64,
     reference   LowCardinality(String),
     detail      String,
+    dim         LowCardinality(String) COMMENT 'segment key; empty for all events',
+    value       LowCardinality(String) COMMENT 'segment value',
+    low         Nullable(Float64) COMMENT '95 % interval of the effect',
+    high        Nullable(Float64),
+    seasonal    UInt8 COMMENT 'whether the hour of the week was taken into account',
+    shape       LowCardinality(String) COMMENT 'of a change: abrupt, gradual, temporary, recurring; empty until it can be told',
+    observed    Map(String, UInt64) COMMENT 'histogram of the window, over at most ten bins',
+    expected    Map(String, Float64) COMMENT 'what the reference led to expect',
+    segments    String COMMENT 'JSON: the segments that explain it, most first',
     detected_at DateTime64(3, 'UTC')
 )
 ENGINE = ReplacingMergeTree(detected_at)

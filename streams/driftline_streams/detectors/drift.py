@@ -15,6 +15,7 @@ import numpy as np
 
 from driftline_schemas.records import Detection, Moments
 from driftline_schemas.spec import DriftRules, ModelSpec, Profile, Reference
+from driftline_streams.detectors.budget import thresholds
 from driftline_streams.kernel import divergence, findings, moments, words
 from driftline_streams.kernel.effects import MapColumn, Rows
 from driftline_streams.kernel.histogram import BINS, Ints
@@ -55,7 +56,7 @@ def compare(reference: Reference, window: WideCell, rules: DriftRules, ignored: 
             tests += _categorical(signal, profile, ours.get(signal, {}), rules)
     enough = [test.n >= rules.min_n and test.n_reference >= rules.min_n for test in tests]
     p_values = [test.p_value if ok else math.nan for test, ok in zip(tests, enough, strict=True)]
-    believed = divergence.significant(p_values, rules.alpha)
+    believed = divergence.significant(p_values, thresholds(rules).alpha)
     return [
         test._replace(state=_state(ok, yes and test.statistic >= test.threshold))
         for test, ok, yes in zip(tests, enough, believed, strict=True)

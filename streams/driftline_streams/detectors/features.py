@@ -127,4 +127,4 @@ class Features:
 
     def _test_width_ms(self, feature_width_ms: int) -> int:
         """The spec's test window, rounded up to whole feature windows."""
-        return -(-self._spec.test_window_s * 1000 // feature_width_ms) * feature_width_ms
+        return -(-max(self._spec.test_windows_s) * 1000 // feature_width_ms) * feature_width_ms

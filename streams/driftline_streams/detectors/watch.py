@@ -20,6 +20,7 @@ from msgspec import Struct, field
 
 from driftline_schemas.records import Moments
 from driftline_schemas.spec import DriftRules
+from driftline_streams.detectors.budget import thresholds
 from driftline_streams.detectors.online import Adwin, Detector, PageHinkley
 from driftline_streams.kernel import moments
 
@@ -169,7 +170,8 @@ class Watch:
 
 
 def _detectors(rules: DriftRules) -> tuple[Detector, ...]:
-    return Adwin(rules.adwin_delta), PageHinkley(rules.page_hinkley_threshold)
+    limits = thresholds(rules)
+    return Adwin(limits.adwin_delta), PageHinkley(limits.page_hinkley)
 
 
 def _deviation(sums: Moments, *, rate: bool) -> float:

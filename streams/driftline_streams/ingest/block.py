@@ -16,7 +16,7 @@ from msgspec import Raw
 
 from driftline_schemas.records import MAX_FEATURES
 from driftline_streams.ingest.columns import Columns, Version, contexts, errors, named
-from driftline_streams.ingest.entries import Labels, Numbers, entries_of, no_labels, no_numbers
+from driftline_streams.ingest.entries import Entries, Labels, Numbers, entries_of, no_labels, no_numbers
 from driftline_streams.ingest.event import NO_CONTEXT, OPTIONAL_TEXTS
 from driftline_streams.ingest.form import ANSWER, Form, Place
 from driftline_streams.ingest.layout import ABSENT, ABSENT_BITS, ABSENT_CODE
@@ -193,7 +193,7 @@ class _Events:
         there = value.view(np.uint64) != ABSENT_BITS
         if not there.all():
             row, key, value = row[there], key[there], value[there]
-        return Numbers(n, row, Texts(of_object.number_keys, key), value)
+        return Entries(n, row, Texts(of_object.number_keys, key), value)
 
     def _labels(self, name: str) -> Labels:
         of_object, n = self.form.objects[name], len(self.index)
@@ -204,7 +204,7 @@ class _Events:
         there = codes != ABSENT_CODE
         if not there.all():
             row, key, codes = row[there], key[there], codes[there]
-        return Labels(n, row, Texts(of_object.code_keys, key), Texts(of_object.texts, of_object.meaning[key, codes]))
+        return Entries(n, row, Texts(of_object.code_keys, key), Texts(of_object.texts, of_object.meaning[key, codes]))
 
 
 def _tiled(n: int, columns: int) -> tuple[Ints, Ints]:
@@ -224,8 +224,8 @@ def _scalars(name: str, values: list[Any]) -> tuple[Numbers, Labels]:
     textual = is_text if is_number.any() or not is_text.any() else np.ones(len(row), np.bool_)
     of_numbers, of_texts = np.flatnonzero(~textual), np.flatnonzero(textual)
     return (
-        Numbers(n, row[of_numbers], Texts([name], np.zeros(len(of_numbers), np.int64)), found.number[of_numbers]),
-        Labels(n, row[of_texts], Texts([name], np.zeros(len(of_texts), np.int64)), found.text.take(of_texts)),
+        Entries(n, row[of_numbers], Texts([name], np.zeros(len(of_numbers), np.int64)), found.number[of_numbers]),
+        Entries(n, row[of_texts], Texts([name], np.zeros(len(of_texts), np.int64)), found.text.take(of_texts)),
     )
 
 

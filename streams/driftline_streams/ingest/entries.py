@@ -97,8 +97,8 @@ def entries_of(objects: Sequence[Mapping[str, Scalar]]) -> tuple[Numbers, Labels
     has_number[key.code[is_number]] = True
     textual = is_text | (~is_number & (has_text & ~has_number)[key.code])
     return (
-        Numbers(n, row[~textual], key.take(~textual), values.number[~textual]),
-        Labels(n, row[textual], key.take(textual), values.text.take(textual)),
+        Entries(n, row[~textual], key.take(~textual), values.number[~textual]),
+        Entries(n, row[textual], key.take(textual), values.text.take(textual)),
     )
 
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from driftline_schemas.frame import MAX_FRAME_EVENTS, Column
 from driftline_schemas.records import Reason, Scalar
-from driftline_streams.ingest.entries import Labels, Numbers, no_labels
+from driftline_streams.ingest.entries import Entries, Labels, Numbers, no_labels
 from driftline_streams.ingest.values import NO_TEXT, Texts, Values
 from driftline_streams.kernel.catalog import class_name
 from driftline_streams.kernel.histogram import Floats, Ints
@@ -209,13 +209,13 @@ def entries(gathered: Gathered, names: list[str], n: int) -> tuple[Numbers, Labe
         value = np.concatenate([value, number[~textual]])
         text_row, text_key, code = coded.row[textual], coded.key[textual], code[textual]
     order = _by_row(text_row)
-    labels = Labels(n, text_row[order], Texts(names, text_key[order]), Texts(meaning.text.values, code[order]))
+    labels = Entries(n, text_row[order], Texts(names, text_key[order]), Texts(meaning.text.values, code[order]))
     return _numbers(n, row, names, key, value), labels
 
 
 def _numbers(n: int, row: Ints, names: list[str], key: Ints, value: Floats) -> Numbers:
     order = _by_row(row)
-    return Numbers(n, row[order], Texts(names, key[order]), value[order])
+    return Entries(n, row[order], Texts(names, key[order]), value[order])
 
 
 def _by_row(row: Ints) -> Ints:

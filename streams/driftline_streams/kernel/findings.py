@@ -7,17 +7,21 @@ and where, so that a batch that is applied again after a crash finds the same.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
 
 from driftline_schemas import topics
 from driftline_schemas.records import Detection
-from driftline_streams.kernel.effects import Effects, Message, Rows
+from driftline_streams.kernel.effects import Effects, MapColumn, Message, Rows
 
-_TEXTS = ("id", "model", "version", "signal", "kind", "method", "direction", "reference", "detail")
-_NUMBERS = ("statistic", "threshold", "effect", "p_value", "before", "after")
+_TEXTS = (
+    *("id", "model", "version", "signal", "kind", "method", "direction", "reference", "detail"),
+    *("dim", "value", "shape"),
+)
+_NUMBERS = ("statistic", "threshold", "effect", "p_value", "before", "after", "low", "high")
 _encode = msgspec.json.Encoder().encode
 
 
@@ -50,6 +54,18 @@ def _rows(found: Sequence[Detection], now_ms: int) -> Rows:
             "start": np.array([detection.start_ms for detection in found], np.int64),
             "end": np.array([detection.end_ms for detection in found], np.int64),
             "n": np.array([detection.n for detection in found], np.uint64),
+            "seasonal": np.array([detection.seasonal for detection in found], np.uint8),
+            "observed": _map([detection.observed for detection in found], np.uint64),
+            "expected": _map([detection.expected for detection in found], np.float64),
+            "segments": [_encode(detection.segments).decode() for detection in found],
             "detected_at": np.full(n, now_ms, np.int64),
         },
+    )
+
+
+def _map(maps: Sequence[Mapping[str, float]], kind: type[Any]) -> MapColumn:
+    return MapColumn(
+        np.cumsum([len(each) for each in maps]).astype(np.uint64),
+        [key for each in maps for key in each],
+        np.array([count for each in maps for count in each.values()], kind),
     )
