@@ -14,13 +14,13 @@ help: ## what there is
 demo: $(VENV)/demo.stamp ## a year of flights through the pipeline, then the dashboard; ARGS="--exit" stops after the replay
 	@$(BIN)/driftline demo $(ARGS)
 
-test: $(VENV)/dev.stamp ## linters, types, layers and all tests; ARGS goes to pytest
+test: $(VENV)/dev.stamp ## linters, types, layers and all tests; ARGS="tests/ingest -x" runs some of them
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m driftline_schemas.generate --check
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest $(or $(ARGS),-n 2 --dist loadfile)
 
 bench: $(VENV)/dev.stamp ## what an event costs, ours and others'; ARGS="--json FILE --markdown FILE", or --help
 	$(BIN)/python -m tests.bench $(ARGS)
