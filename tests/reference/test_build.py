@@ -15,7 +15,8 @@ from driftline_schemas.records import Moments
 from driftline_schemas.spec import Profile, Reference
 from driftline_streams.kernel.histogram import BINS, bin_index
 from driftline_streams.kernel.limits import MAX_CATEGORIES, OTHER_CATEGORY
-from driftline_streams.reference.build import Kind, Values, build
+from driftline_streams.reference.build import build
+from driftline_streams.reference.columns import Kind, Values
 
 NUMBERS = arrays(
     np.float64,
@@ -26,7 +27,7 @@ NUMBERS = arrays(
 
 def profile(values: Values, n: int | None = None, kind: Kind | None = None) -> Profile:
     kinds: dict[str, Kind] = {} if kind is None else {"feature:x": kind}
-    n = len(values) if n is None else n
+    n = max(1, len(values)) if n is None else n
     return build("m", "1", {"feature:x": values}, n=n, start_ms=0, end_ms=1, kinds=kinds).signals["feature:x"]
 
 
@@ -36,7 +37,7 @@ def test_every_finite_value_is_in_one_bin_and_every_other_is_a_null(values: np.n
     finite = values[np.isfinite(values)]
     assert made.type == "numeric"
     assert sum(made.counts) == made.moments.n == len(finite)
-    assert made.moments.nulls == len(values) - len(finite)
+    assert made.moments.nulls == max(1, len(values)) - len(finite)
     if len(finite):
         assert len(made.edges) == BINS - 1
         assert made.edges == sorted(made.edges)
@@ -92,6 +93,34 @@ def test_a_short_column_misses_the_rest_and_a_long_one_is_refused() -> None:
 def test_text_in_a_numeric_column_is_refused_with_the_columns_name() -> None:
     with pytest.raises(ValueError, match="feature:x is said to be numeric"):
         profile([1.0, "two"], kind="numeric")
+
+
+def test_a_reference_of_no_events_is_refused() -> None:
+    with pytest.raises(ValueError, match="of m 1 would be of no events: give it some rows"):
+        build("m", "1", {"score": []}, n=0, start_ms=0, end_ms=0)
+
+
+def test_a_million_different_texts_are_250_names_and_the_rest() -> None:
+    categories = profile([f"{i:06}" for i in range(1_000_000)]).categories
+    assert len(categories) == MAX_CATEGORIES + 1
+    assert categories[OTHER_CATEGORY] == 1_000_000 - MAX_CATEGORIES
+
+
+def test_a_text_that_is_too_long_for_a_name_is_among_the_rest() -> None:
+    assert profile(["x" * 200, "y"]).categories == {"y": 1, OTHER_CATEGORY: 1}
+
+
+@pytest.mark.parametrize("name", ["__proto__", "constructor", "a.b", "ü", "\x1f"])
+def test_a_feature_may_have_any_name(name: str) -> None:
+    made = build("m", "1", {f"feature:{name}": [1.0, 2.0]}, n=2, start_ms=0, end_ms=1)
+    assert msgspec.json.decode(msgspec.json.encode(made), type=Reference).signals[f"feature:{name}"].moments.n == 2
+
+
+def test_times_and_segments_are_those_of_all_events() -> None:
+    with pytest.raises(ValueError, match="times_ms has 1 values for 2 events"):
+        build("m", "1", {}, n=2, start_ms=0, end_ms=1, times_ms=np.array([1]))
+    with pytest.raises(ValueError, match="country has 1 values for 2 events"):
+        build("m", "1", {}, n=2, start_ms=0, end_ms=1, segments={"country": ["AT"]})
 
 
 def reference(values: list[float], description: str = "") -> Reference:

@@ -1,28 +1,27 @@
-"""The reference of a model version, from the columns of its training data.
+"""The reference of a model version, from the columns of its training data or of its first events.
 
-In the walk: `driftline models apply` and the demo build it once and publish it on the `models` topic; `ingest` bins by
-its edges and `detect` compares with its counts.
+In the walk: before it. `driftline reference build`, the learner beside the walk and the demo build it once and publish
+it on the `models` topic; `ingest` bins by its edges and `detect` compares with its counts.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 
-from driftline_schemas.records import Moments
-from driftline_schemas.spec import Profile, Reference
-from driftline_streams.kernel import histogram, moments
-from driftline_streams.kernel.catalog import class_name
-from driftline_streams.kernel.limits import MAX_CATEGORIES, OTHER_CATEGORY
+from driftline_schemas.spec import Joint, Reference, Slice
+from driftline_streams.kernel.histogram import Floats, Ints
+from driftline_streams.reference import fit
+from driftline_streams.reference.columns import Kind, Values, column
+from driftline_streams.reference.profile import binned
+from driftline_streams.reference.rhythm import learn
+from driftline_streams.reference.slices import slices
 
-Kind = Literal["numeric", "categorical"]
-Values = npt.NDArray[Any] | Sequence[float | str | bool | None]
+# The numeric columns by signal, shape (n,) each, NaN where there is no value: how they go together.
+MakeJoint = Callable[[Mapping[str, Floats]], Joint | None]
 
 
 def build(
@@ -33,6 +32,10 @@ def build(
     n: int,
     start_ms: int,
     end_ms: int,
+    times_ms: Ints | None = None,
+    segments: Mapping[str, Sequence[str | None]] | None = None,
+    joint: MakeJoint | None = None,
+    source: Literal["given", "range", "learned"] = "given",
     description: str = "",
     kinds: Mapping[str, Kind] | None = None,
 ) -> Reference:
@@ -42,66 +45,51 @@ def build(
     values missing from a short column. Its kind is taken from `kinds`, else categorical when there is a text or a
     boolean, as in events. An empty column has an empty profile. `start_ms` and `end_ms` bound the events in time.
 
-    The id is derived from the content, so that the same data give the same reference.
+    With `times_ms`, the time of each event, signals that move with the hour have a rhythm; `segments` are the values of
+    each key, one an event (None where there is none). What makes the record larger than `fit.MAX_BYTES` is left out of
+    rhythm and segments, least important first, and logged. The id is derived from the content, so that the same data
+    give the same reference.
 
     Raises
     ------
     ValueError
-        If a column has more than `n` values, or text or booleans where `kinds` says numeric.
+        If there are no events; if a column has more than `n` values, or text or booleans where `kinds` says numeric; if
+        times or segments are not those of `n` events.
 
     >>> r = build("m", "1", {"feature:x": [1.0, 2.0, None]}, n=3, start_ms=0, end_ms=9)
     >>> r.signals["feature:x"].type, r.signals["feature:x"].moments.nulls, len(r.signals["feature:x"].edges)
     ('numeric', 1, 63)
     """
+    if n < 1:
+        raise ValueError(f"the reference of {model} {version} would be of no events: give it some rows")
+    for what, given in [("times_ms", times_ms), *(segments or {}).items()]:
+        if given is not None and len(given) != n:
+            raise ValueError(f"{what} has {len(given)} values for {n} events; give one an event")
     kinds = kinds or {}
-    signals = {name: _profile(name, columns[name], n, kinds.get(name)) for name in sorted(columns)}
-    content = msgspec.json.encode([model, version, n, start_ms, end_ms, signals])
-    return Reference(
-        id=hashlib.sha256(content).hexdigest()[:16],
+    ready = {name: binned(column(name, columns[name], n, kinds.get(name))) for name in sorted(columns)}
+    rhythm = None if times_ms is None else learn(ready, times_ms)
+    made = Reference(
+        id="",
         model=model,
         version=version,
         n=n,
         start_ms=start_ms,
         end_ms=end_ms,
         description=description,
-        signals=signals,
+        source=source,
+        signals={name: each.profile for name, each in ready.items()},
+        rhythm=None if rhythm is None else rhythm.rhythm,
+        joint=None if joint is None else joint({k: c.values for k, c in ready.items() if c.values is not None}),
     )
 
+    def sliced(most: int) -> dict[str, dict[str, Slice]]:
+        return {key: slices(ready, values, most) for key, values in sorted((segments or {}).items())}
 
-def _profile(name: str, values: Values, n: int, kind: Kind | None) -> Profile:
-    if len(values) > n:
-        raise ValueError(f"{name} has {len(values)} values for {n} events; pass the number of events as n")
-    if isinstance(values, np.ndarray) and values.dtype.kind in "fiu" and kind != "categorical":
-        return _numeric(values.astype(np.float64), n)
-    listed: list[Any] = values.tolist() if isinstance(values, np.ndarray) else list(values)
-    texts = any(isinstance(value, str | bool) for value in listed)
-    if kind == "categorical" or (kind is None and texts):
-        return _categorical(listed, n)
-    if texts:
-        raise ValueError(f"{name} is said to be numeric but holds text or booleans; leave its type out or convert it")
-    return _numeric(np.array([np.nan if value is None else value for value in listed], np.float64), n)
+    made = fit.fit(made, {} if rhythm is None else rhythm.effects, sliced)
+    return msgspec.structs.replace(made, id=identity(made))
 
 
-def _numeric(values: npt.NDArray[np.float64], n: int) -> Profile:
-    sums = moments.of_values(values)
-    edges = histogram.edges(values)
-    if len(edges):
-        index = histogram.bin_index(values[np.isfinite(values)], edges)
-        counts = np.bincount(index, minlength=histogram.BINS).tolist()
-    else:
-        counts = []
-    sums = msgspec.structs.replace(sums, nulls=n - sums.n)
-    return Profile(type="numeric", moments=sums, edges=edges.tolist(), counts=counts)
-
-
-def _categorical(values: Sequence[Any], n: int) -> Profile:
-    present = [
-        value for value in values if not (value is None or (isinstance(value, float) and not np.isfinite(value)))
-    ]
-    counted = Counter(class_name(value) for value in present)
-    # The most frequent keep their names; ties by name, so that the same data give the same reference.
-    ranked = sorted(counted.items(), key=lambda item: (-item[1], item[0]))
-    kept = dict(ranked[:MAX_CATEGORIES])
-    if rest := sum(count for _, count in ranked[MAX_CATEGORIES:]):
-        kept[OTHER_CATEGORY] = rest
-    return Profile(type="categorical", moments=Moments(0, n - len(present), 0.0, 0.0, 0.0, 0.0), categories=kept)
+def identity(reference: Reference) -> str:
+    """The id that follows from what a reference says of its model, whoever describes it and wherever it came from."""
+    content = msgspec.structs.replace(reference, id="", description="", source="given")
+    return hashlib.sha256(msgspec.json.encode(content)).hexdigest()[:16]
