@@ -192,5 +192,5 @@ def test_segments_beyond_the_fiftieth_are_other_and_fewer_when_the_record_is_too
     assert "u0" not in slices
     monkeypatch.setattr(fit, "MAX_BYTES", 5_000)
     slices = made(at_ms, segments={"user": user}, x=np.arange(4_000.0)).segments["user"]
-    assert len(slices) == 13
+    assert len(slices) == 26
     assert sum(piece.n for piece in slices.values()) == 4_000
