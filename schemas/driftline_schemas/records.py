@@ -153,12 +153,36 @@ class FeatureCell(Struct, frozen=True, kw_only=True):
     """
 
     window_ms: int
-    dim: str = ""  # segment key; empty for all events
-    value: str = ""  # segment value
     n: int
     moments: dict[str, Moments]
     bins: dict[str, dict[str, int]]
     issues: dict[str, int] = field(default_factory=dict)
+
+
+class SlicedCells(Struct, frozen=True, kw_only=True):
+    """What one batch adds to the feature windows of segments: as many `FeatureCell`s, in columns, for there are many.
+
+    Cell `i` sums the events from `window_ms[i]` on whose segment `dim[i]` is `value[i]`. A group is a signal `j` in a
+    cell, with the number `i * len(signals) + j`. An entry is a bin `l` of the `k`-th group, with the number
+    `k * len(labels) + l`.
+
+    Bytes hold little-endian numbers. Of integers the first byte says how many bytes each of the others takes (1, 2, 4
+    or 8); numbers of groups and entries ascend and are written as differences, the first one from 0.
+    """
+
+    window_ms: list[int]
+    dim: list[str]  # segment keys
+    value: list[str]  # segment values
+    n: list[int]
+    issues: list[dict[str, int]]
+    signals: list[str]
+    labels: list[str]
+    groups: bytes
+    present: bytes  # `Moments.n` of each group
+    nulls: bytes
+    sums: bytes  # float64, shape (4, groups): the sums, sums of squares, minima and maxima of `Moments`
+    entries: bytes
+    counts: bytes  # of each entry
 
 
 class Partial(Struct, frozen=True, kw_only=True, tag="partial"):
@@ -179,6 +203,7 @@ class Partial(Struct, frozen=True, kw_only=True, tag="partial"):
     reference: str  # id of the reference whose edges the bins use; empty without one
     windows: list[WindowCell]
     features: list[FeatureCell]
+    slices: SlicedCells | None = None  # of the segments that the spec names
 
 
 class Clock(Struct, frozen=True, kw_only=True, tag="clock"):

@@ -55,8 +55,8 @@ class ReferenceRules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Where the reference of a version comes from when nobody gave one."""
 
     learn_events: Annotated[int, Meta(ge=0)] = 5_000  # of its first ones at least; 0 is never
-    learn_days: Annotated[float, Meta(ge=0)] = 3.0  # of event time at least
-    rhythm_days: Annotated[float, Meta(ge=0)] = 28.0  # after so many it is learned again, with the hours of the week
+    learn_days: NonNegative = 3.0  # of event time at least
+    rhythm_days: NonNegative = 28.0  # after so many it is learned again, with the hours of the week
     version: Name | None = None  # whose reference holds for versions without one of their own, instead of learning
 
 

@@ -103,8 +103,8 @@ CREATE TABLE features
     version     LowCardinality(String),
     window      DateTime('UTC') COMMENT 'start',
     width_s     UInt32,
-    dim         LowCardinality(String),
-    value       LowCardinality(String),
+    dim         LowCardinality(String) COMMENT 'segment key; empty for all events',
+    value       LowCardinality(String) COMMENT 'segment value',
     reference   LowCardinality(String) COMMENT 'whose quantile edges the numeric bins use',
     n           SimpleAggregateFunction(sum, UInt64) COMMENT 'events',
     present     SimpleAggregateFunction(sumMap, Map(String, UInt64)) COMMENT 'signal to count of finite values',
@@ -113,11 +113,29 @@ CREATE TABLE features
     sum_squares SimpleAggregateFunction(sumMap, Map(String, Float64)),
     mins        SimpleAggregateFunction(minMap, Map(String, Float64)),
     maxs        SimpleAggregateFunction(maxMap, Map(String, Float64)),
-    bins        SimpleAggregateFunction(sumMap, Map(String, UInt64)) COMMENT 'signal, \x1f, bin or category, to count'
+    bins        SimpleAggregateFunction(sumMap, Map(String, UInt64)) COMMENT 'signal, \x1f, bin or category, to count',
+    issues      SimpleAggregateFunction(sumMap, Map(String, UInt64)) COMMENT 'mistyped or outside, \x1f, signal; duplicate; improper: to count'
 )
 ENGINE = AggregatingMergeTree
 PARTITION BY toYYYYMM(window)
 ORDER BY (model, version, width_s, window, dim, value, reference)
+SETTINGS non_replicated_deduplication_window = 10000;
+
+CREATE TABLE outliers
+(
+    model         LowCardinality(String),
+    version       LowCardinality(String),
+    timestamp     DateTime64(3, 'UTC') COMMENT 'when the model answered',
+    prediction_id String,
+    score         Float64 COMMENT 'the largest of its reasons',
+    reasons       Map(String, Float64) COMMENT 'signal to standard deviations from the reference, or, of a category, its surprisal in nats',
+    topic         LowCardinality(String),
+    partition     UInt32,
+    offset        UInt64
+)
+ENGINE = MergeTree
+PARTITION BY toYYYYMM(timestamp)
+ORDER BY (model, version, timestamp, prediction_id)
 SETTINGS non_replicated_deduplication_window = 10000;
 
 CREATE TABLE outcomes

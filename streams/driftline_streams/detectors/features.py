@@ -75,9 +75,11 @@ class Features:
         if start_ms < self._state.tested_until_ms:  # the rest of a test window that a clock has closed early
             return found, rows
         if test is None:
-            self._state.test = WideCell(start_ms, width_ms, cell.n, cell.reference, cell.moments, cell.bins)
+            self._state.test = WideCell(
+                start_ms, width_ms, cell.n, cell.reference, cell.moments, cell.bins, cell.issues
+            )
         else:
-            test.merge(cell.n, cell.moments, cell.bins, cell.reference)
+            test.merge(cell, cell.reference)
         return found, rows
 
     def close_test(self, now_ms: int) -> tuple[list[Detection], list[Rows]]:

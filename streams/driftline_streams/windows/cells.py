@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from driftline_schemas.records import FeatureCell, Moments, WindowCell
 from driftline_streams.kernel import moments
@@ -51,23 +51,27 @@ class WideCell(Struct, array_like=True):
     reference: str  # whose edges the bins use; empty without one
     moments: dict[str, Moments]
     bins: dict[str, dict[str, int]]
+    issues: dict[str, int] = field(default_factory=dict)  # as in `FeatureCell`
+    dim: str = ""  # segment key; empty for all events
+    value: str = ""  # segment value
 
     @classmethod
     def of(cls, cell: FeatureCell, width_ms: int, reference: str) -> WideCell:
         """The first partial of a window."""
-        return cls(cell.window_ms, width_ms, cell.n, reference, cell.moments, cell.bins)
+        return cls(cell.window_ms, width_ms, cell.n, reference, cell.moments, cell.bins, cell.issues)
 
-    def merge(self, n: int, moments_: dict[str, Moments], bins: dict[str, dict[str, int]], reference: str) -> None:
+    def merge(self, cell: FeatureCell | WideCell, reference: str) -> None:
         """Add another partial of the same window, or another window.
 
         Bins of different references cannot be added: those of the later one replace what was there.
         """
-        self.n += n
-        add_moments(self.moments, moments_)
+        self.n += cell.n
+        add_counts(self.issues, cell.issues)
+        add_moments(self.moments, cell.moments)
         if reference != self.reference:
-            self.reference, self.bins = reference, bins
+            self.reference, self.bins = reference, cell.bins
             return
-        for signal, counts in bins.items():
+        for signal, counts in cell.bins.items():
             mine = self.bins.get(signal)
             if mine is None:
                 self.bins[signal] = counts

@@ -48,7 +48,7 @@ class OpenWindows(Struct, array_like=True):
             if wide is None:
                 cells.wide[broad.window_ms] = WideCell.of(broad, partial.feature_window_ms, partial.reference)
             else:
-                wide.merge(broad.n, broad.moments, broad.bins, partial.reference)
+                wide.merge(broad, partial.reference)
             self.first_end_ms = min(self.first_end_ms, broad.window_ms + partial.feature_window_ms)
         return True
 
