@@ -35,6 +35,7 @@ from driftline_streams.ledger_positions import take_account
 from driftline_streams.outcomes.join import Join, JoinResult
 from driftline_streams.outcomes.lookup import Lookup
 from driftline_streams.performance.watch import Watch
+from driftline_streams.reference.learner import Learner
 from driftline_streams.settings import Settings
 from driftline_streams.sinks.clickhouse import ClickHouse
 from driftline_streams.sinks.migrations import pending
@@ -56,6 +57,7 @@ RETRY_EVERY_S = 0.5
 MODELS_EVERY_S = 1.0
 PERFORMANCE_EVERY_S = 1.0
 PERFORMANCE_REST_S = 30.0  # between two judgements while labels keep coming
+LEARN_EVERY_S = 30.0
 METRICS_EVERY_S = 5.0
 RECENT_EVENTS = 2_000_000  # of a topic, that the account of a worker covers: a query of a second at most
 LEAD_LABELS = 25_000
@@ -80,6 +82,7 @@ class Pipeline:
         self.join = Join(self.catalog, prefix, Lookup(self.clickhouse))
         self.notify = Notify(self.catalog, prefix)
         self.performance = Watch(self.catalog, prefix, self.clickhouse.query)
+        self.learner = Learner(self.catalog, self.clickhouse.query)
         self.sender = Sender([target.get_secret_value() for target in settings.notify], self.metrics.delivered)
 
         self.detect_state = self.app.table("detect")
@@ -104,6 +107,7 @@ class Pipeline:
         self.app.every(RETRY_EVERY_S, self.retry_labels)
         self.app.every(MODELS_EVERY_S, self.follow_models)
         self.app.every(PERFORMANCE_EVERY_S, self.watch_performance)
+        self.app.every(LEARN_EVERY_S, self.learn_references)
         self.app.every(METRICS_EVERY_S, self.measure)
         if settings.ledger_every_s:
             self.app.every(settings.ledger_every_s, self.take_account)
@@ -264,6 +268,17 @@ class Pipeline:
                 # The other way round than elsewhere: what stands in `detections` is not published again.
                 await self.producer.send(result.effects.messages)
                 await self.clickhouse.insert(result.effects.rows, result.name)
+
+    async def learn_references(self) -> None:
+        """Publish what the first events of versions without a reference look like; the reader of the first partition.
+
+        It is published again when the worker dies before it has read it back, with the same id.
+        """
+        if 0 in self.app.feeds[self._name(topics.PREDICTIONS)].partitions:
+            learned = await self.learner()
+            if learned is not None:
+                await asyncio.to_thread(model_topic.publish, self.settings, [learned])
+                log.info("reference learned", model=learned.model, version=learned.version, n=learned.n)
 
     async def measure(self) -> None:
         """Bring the gauges up to date."""

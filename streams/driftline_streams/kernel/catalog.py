@@ -45,8 +45,19 @@ class Catalog:
         return found if found is not None else ModelSpec(model=model)
 
     def reference(self, model: str, version: str) -> Reference | None:
-        """The reference that this version is compared with; `None` when there is none."""
-        return self._references.get((model, version))
+        """The reference that this version is compared with, `None` when there is none.
+
+        A version without one of its own has that of the version which the spec names, if it does.
+        """
+        own = self._references.get((model, version))
+        if own is not None or not self._references:
+            return own
+        pinned = self.spec(model).reference.version
+        return None if pinned is None else self._references.get((model, pinned))
+
+    def references(self) -> list[Reference]:
+        """All references, by model and version."""
+        return [self._references[key] for key in sorted(self._references)]
 
     def specs(self) -> list[ModelSpec]:
         """All described models, by name."""
