@@ -91,11 +91,11 @@ QUESTIONS: dict[str, tuple[tuple[str, ...], str]] = {
         "SELECT splitByChar('.', topic)[-1] AS name, partition, offset, reason, payload FROM rejected",
     ),
     "drift": (
-        ("model", "version", "window_s", "width_s", "signal", "test"),
+        ("model", "version", "window_s", "width_s", "dim", "value", "signal"),
         """
         SELECT
-            model, version, toUnixTimestamp(window) AS window_s, width_s, signal, test,
-            state, statistic, threshold, p_value, n, n_reference, reference
+            model, version, toUnixTimestamp(window) AS window_s, width_s, dim, value, signal,
+            state, method, statistic, threshold, effect, low, high, p_value, n, n_reference, reference
         FROM drift FINAL
         """,
     ),

@@ -126,6 +126,7 @@ def _tests(rows: Rows) -> Table:
             columns[name] = column.tolist()
         elif not isinstance(column, MapColumn | ArrayColumn):
             columns[name] = list(column)
-    key = ("model", "version", "window", "width_s", "signal", "test")
-    values = ("state", "statistic", "threshold", "p_value", "n", "n_reference", "reference")
+    key = ("model", "version", "window", "width_s", "dim", "value", "signal")
+    numbers = ("statistic", "threshold", "effect", "low", "high", "p_value", "n", "n_reference")
+    values = ("state", "method", *numbers, "reference")
     return {tuple(columns[name][i] for name in key): {name: columns[name][i] for name in values} for i in range(rows.n)}

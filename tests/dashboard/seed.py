@@ -137,9 +137,9 @@ def drift(client: Client) -> None:
                 state = "insufficient data" if n < 200 else "drift" if statistic >= 0.2 else "ok"
                 shift = 20 if signal == "feature:amount" and day >= 40 else 0
                 bins = (
-                    {"NL": n // 2, "DE": n - n // 2 - 5, "FR": 5}
+                    {"NL": n // 2, "DE": n - n // 2 - 5, "unseen": 5}
                     if signal == "feature:country"
-                    else {str(b): n // BINS + (6 if b > BINS - shift else 0) for b in range(BINS)}
+                    else {f"{64 * b} to {64 * b + 64}": n // 10 + shift * b for b in range(10)}
                 )
                 rows.append(_drift(MODEL, version, day, signal, state, statistic, n, bins))
     _insert_drift(client, rows)
@@ -150,7 +150,8 @@ def found(client: Client) -> None:
     slower = _time(START_S + 40 * 86_400)
     client.insert(
         "detections",
-        [
+        column_names=_DETECTION,
+        data=[
             _detection("d1", VERSIONS[0], "latency_ms", "change", slower, 14.4, "Latency rose from 9.9 ms to 14.4 ms."),
             _detection("d2", VERSIONS[1], "score", "change", slower, 0.3, "Score rose from 0.25 to 0.30."),
         ],
@@ -236,11 +237,21 @@ def _drift(  # noqa: PLR0917
     model: str, version: str, day: int, signal: str, state: str, statistic: float, n: int, bins: dict[str, int]
 ) -> list[object]:
     at = _time(START_S + day * 86_400)
-    return [model, version, at, 86_400, signal, "psi", state, statistic, 0.2, 0.001, n, 6400, "ref", bins, at]
+    expected = dict.fromkeys(bins, n / len(bins))
+    return [
+        *(model, version, at, 86_400, "", "", signal, state, "psi", statistic, 0.2, statistic, 0.9 * statistic),
+        *(1.1 * statistic, 0.001, n, 6400, "ref", 0, {"psi": statistic}, {"chi_square": 0.001}, bins, expected, at),
+    ]
 
 
 def _insert_drift(client: Client, rows: list[list[object]]) -> None:
     client.insert("drift", rows)
+
+
+_DETECTION = (
+    *("id", "model", "version", "signal", "kind", "method", "start", "end", "direction", "statistic", "threshold"),
+    *("effect", "p_value", "before", "after", "n", "reference", "detail", "detected_at"),
+)
 
 
 def _detection(  # noqa: PLR0917

@@ -11,19 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftline_schemas.records import Moments
-from driftline_schemas.spec import Profile
 from driftline_streams.dashboard import markup, spans
 from driftline_streams.dashboard.charts import drift, load, performance
 from driftline_streams.dashboard.charts.frame import DARK, LIGHT, Palette, line
-from driftline_streams.dashboard.rows import Coverage, Drift, Finding, Load, Pairs, Performance
+from driftline_streams.dashboard.rows import Coverage, Drift, Finding, Histograms, Load, Pairs, Performance
 from driftline_streams.dashboard.spans import DAY_S, HOUR_S, Span
-from driftline_streams.kernel.limits import OTHER_CATEGORY
 
 EVIL = ":constructor<script>alert(1)</script>"
 SPAN = Span(0, 10 * HOUR_S)
 CONSTANT_KEYS = {":valueFormatter", ":formatter", ":renderItem"}
-EMPTY = Moments(n=0, nulls=0, sum=0.0, sum_squares=0.0, min=0.0, max=0.0)
 
 maybe = st.none() | st.floats()
 
@@ -41,8 +37,8 @@ def cohort(
 
 
 def cell(signal: str, at_s: int = 0, state: str = "ok", statistic: float = 0.1, **more: Any) -> Drift:
-    given = {"p_value": 0.5, "n": 500, "n_reference": 5000, "reference": "r", **more}
-    return Drift(signal, at_s, at_s, DAY_S, "psi", state, statistic, 0.2, **given)
+    given = {"p_value": 0.5, "n": 500, "n_reference": 5000, "seasonal": False, **more}
+    return Drift(signal, at_s, at_s, DAY_S, "psi", state, statistic, 0.2, statistic, 0.0, 2 * statistic, **given)
 
 
 def finding(signal: str, at_s: int, version: str = "v1") -> Finding:
@@ -54,7 +50,7 @@ def everything(palette: Palette, *, evil: str = "v1") -> list[dict[str, Any]]:
     rows, found = loads(evil), [finding("latency_ms", 60, evil), finding("score", 60, evil)]
     cohorts = [cohort(0, "final"), cohort(1, "provisional")]
     pairs = [Pairs("v1", evil, 0, 10, 5, 1, 2, 2, None, None)]
-    profile = Profile(type="categorical", moments=EMPTY, categories={evil: 3})
+    held = Histograms({evil: 4}, {evil: 4.0})
     return [
         load.latency(rows, found, log=True, **drawn),  # type: ignore[arg-type]
         load.latency(rows, found, log=False, **drawn),  # type: ignore[arg-type]
@@ -71,7 +67,7 @@ def everything(palette: Palette, *, evil: str = "v1") -> list[dict[str, Any]]:
         ),
         performance.challengers(pairs, versions=["v1", evil], span=SPAN, grain="week", palette=palette),
         drift.heat_map([cell(f"feature:{evil}")], bucket_s=DAY_S, palette=palette),
-        drift.distributions(drift.histogram(profile, {evil: 4}), shade="#000000", palette=palette),
+        drift.distributions(drift.shares(held), shade="#000000", palette=palette),
     ]
 
 
@@ -203,23 +199,21 @@ def test_the_signal_that_drifts_most_stands_on_top_and_days_without_tests_are_em
     assert drift.grid([], DAY_S).signals == []
 
 
-@given(
-    st.lists(st.integers(0, 1000), min_size=64, max_size=64), st.dictionaries(st.integers(0, 63), st.integers(1, 1000))
-)
-def test_a_numeric_histogram_leaves_nothing_out(counts: list[int], bins: dict[int, int]) -> None:
-    profile = Profile(type="numeric", moments=EMPTY, edges=[float(i) for i in range(63)], counts=counts)
-    found = drift.histogram(profile, {str(index): count for index, count in bins.items()})
-    assert len(found.labels) == len(found.reference) == len(found.window)
-    assert math.isclose(sum(found.reference), 1 if sum(counts) else 0, abs_tol=1e-4)
-    assert math.isclose(sum(found.window), 1 if bins else 0, abs_tol=1e-4)
+@given(st.dictionaries(st.text(), st.tuples(st.integers(0, 1000), st.floats(0, 1000)), max_size=10))
+def test_both_distributions_are_shares_of_the_same_bars(bars: dict[str, tuple[int, float]]) -> None:
+    held = Histograms({name: bar[0] for name, bar in bars.items()}, {name: bar[1] for name, bar in bars.items()})
+    found = drift.shares(held)
+    assert found.labels == list(bars)
+    for counts, shares in ((held.bins, found.window), (held.expected, found.reference)):
+        assert len(shares) == len(bars)
+        assert math.isclose(sum(shares), 1 if sum(counts.values()) else 0, abs_tol=1e-3)
 
 
-def test_many_categories_are_summed_up_and_unseen_ones_named() -> None:
-    profile = Profile(type="categorical", moments=EMPTY, categories={f"c{i}": 100 - i for i in range(40)})
-    found = drift.histogram(profile, {OTHER_CATEGORY: 1000, "c0": 10})
-    assert found.labels[0] == "unseen or rare"
-    assert found.labels[-1] == "all others"
-    assert sum(found.reference) == pytest.approx(1, abs=1e-4)
+def test_a_cell_says_its_strongest_test_in_its_own_unit() -> None:
+    shown = drift.strongest(cell("score", statistic=0.3))
+    assert shown == "PSI 0.300 (0 to 0.600), limit 0.200"
+    assert drift.verdict(cell("score", statistic=0.3)) == "over the limit, but not significant"
+    assert drift.verdict(cell("score", state="drift")) == "drift"
 
 
 @given(st.text())

@@ -114,7 +114,7 @@ async def test_names_that_are_code_are_asked_for_as_names(reader: Reader) -> Non
     assert await queries.load(reader, odd.model, SPAN, HOUR_S)
     (cell,) = await queries.drift(reader, odd.model, odd.version, SPAN, DAY_S)
     assert cell.signal == f"feature:{seed.ODD_FEATURE}"
-    assert (await queries.bins(reader, odd.model, odd.version, cell))[seed.ODD_CATEGORY] == 300
+    assert (await queries.histograms(reader, odd.model, odd.version, cell)).bins[seed.ODD_CATEGORY] == 300
     assert await queries.versions(reader, "' OR 1 --") == []
 
 

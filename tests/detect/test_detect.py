@@ -328,7 +328,7 @@ def test_a_feature_that_moves_is_found_and_the_others_are_not() -> None:
     assert all(d.p_value is not None and d.p_value < 1e-6 and d.direction == "up" and d.n == 1_440 for d in drift)
     assert "on 1970-01-05" in drift[0].detail
     tables = [rows for effects in worker.effects for rows in effects.rows if rows.table == "drift"]
-    assert sum(rows.n for rows in tables) == 8 * 4  # days, two tests of two signals
+    assert sum(rows.n for rows in tables) == 8 * 2  # days and signals
     states = [state for rows in tables for state in list(rows.columns["state"])]  # type: ignore[arg-type]
     assert states.count("drift") == len(drift)
 

@@ -169,21 +169,30 @@ CREATE TABLE drift
     version      LowCardinality(String),
     window       DateTime('UTC') COMMENT 'start of the test window',
     width_s      UInt32,
+    dim          LowCardinality(String) COMMENT 'segment key; empty for all events',
+    value        LowCardinality(String) COMMENT 'segment value',
     signal       LowCardinality(String),
-    test         LowCardinality(String) COMMENT 'psi, ks, …',
     state        LowCardinality(String) COMMENT 'ok, drift or insufficient data',
-    statistic    Float64,
+    method       LowCardinality(String) COMMENT 'the strongest test: ks, psi, mean, nulls or unseen',
+    statistic    Float64 COMMENT 'the size of the effect, which the threshold limits',
     threshold    Float64,
+    effect       Nullable(Float64) COMMENT 'signed; of means in standard deviations of the reference',
+    low          Nullable(Float64) COMMENT '95 % interval of the effect',
+    high         Nullable(Float64),
     p_value      Nullable(Float64),
     n            UInt64,
-    n_reference  UInt64,
+    n_reference  UInt64 COMMENT 'with a seasonal expectation, of the same hours',
     reference    LowCardinality(String),
-    bins         Map(String, UInt64) COMMENT 'what was compared with the reference',
+    seasonal     UInt8 COMMENT 'whether the hour of the day or week was taken into account',
+    measures     Map(LowCardinality(String), Float64) COMMENT 'psi, jensen_shannon, wasserstein, …',
+    p_values     Map(LowCardinality(String), Float64),
+    bins         Map(String, UInt64) COMMENT 'histogram of the window, over at most ten bins',
+    expected     Map(String, Float64) COMMENT 'what the reference led to expect of as many events',
     computed_at  DateTime64(3, 'UTC')
 )
 ENGINE = ReplacingMergeTree(computed_at)
 PARTITION BY toYYYYMM(window)
-ORDER BY (model, version, window, width_s, signal, test)
+ORDER BY (model, version, window, width_s, dim, value, signal)
 SETTINGS non_replicated_deduplication_window = 10000;
 
 CREATE TABLE detections

@@ -108,12 +108,28 @@ FROM
 )
 ARRAY JOIN mapKeys(all_bins) AS bin_key, mapValues(all_bins) AS count;
 
-CREATE VIEW drift_daily AS
+CREATE VIEW drift_daily AS -- measures are NULL where a signal has none of the kind
 SELECT
-    model, version, toDate(window) AS day, signal, test, state,
-    statistic, threshold, p_value, n, n_reference, reference
+    model, version, toDate(window) AS day, dim, value, signal, state, method,
+    statistic, threshold, effect, low, high, p_value, n, n_reference, reference, seasonal,
+    if(mapContains(measures, 'psi'), measures['psi'], NULL) AS psi,
+    if(mapContains(measures, 'ks'), measures['ks'], NULL) AS ks,
+    if(mapContains(measures, 'jensen_shannon'), measures['jensen_shannon'], NULL) AS jensen_shannon,
+    if(mapContains(measures, 'wasserstein'), measures['wasserstein'], NULL) AS wasserstein,
+    if(mapContains(measures, 'mean'), measures['mean'], NULL) AS mean,
+    if(mapContains(measures, 'mean_change'), measures['mean_change'], NULL) AS mean_change,
+    if(mapContains(measures, 'nulls'), measures['nulls'], NULL) AS null_rate,
+    if(mapContains(measures, 'nulls_change'), measures['nulls_change'], NULL) AS null_rate_change,
+    if(mapContains(measures, 'unseen'), measures['unseen'], NULL) AS unseen_share
 FROM drift FINAL
 WHERE width_s = 86400;
+
+CREATE VIEW drift_measures AS -- every measure of every test window, one a row
+SELECT
+    model, version, window, width_s, dim, value, signal, state, n, n_reference, reference, seasonal,
+    measure, amount, if(mapContains(p_values, measure), p_values[measure], NULL) AS p_value
+FROM drift FINAL
+ARRAY JOIN mapKeys(measures) AS measure, mapValues(measures) AS amount;
 
 CREATE VIEW rejected_daily AS
 SELECT

@@ -12,11 +12,11 @@ from driftline_streams.dashboard.reader import Reader
 from driftline_streams.dashboard.rows import (
     Alert,
     AlertCount,
-    Bins,
     Coverage,
     Drift,
     DriftNow,
     Finding,
+    Histograms,
     Latest,
     Load,
     Pairs,
@@ -90,15 +90,20 @@ async def recent(reader: Reader, of: Sequence[Version]) -> list[Recent]:
 
 
 async def drift_now(reader: Reader, model: str | None = None) -> list[DriftNow]:
-    """What drifts in the newest test window of each version in which there was enough to test."""
+    """What drifts in the newest test windows of each version in which there was enough to test.
+
+    Of each width it is one, and only if it ended less than its width before the newest of all.
+    """
     own = "" if model is None else "AND model = {model:String}"
     sql = (
         "SELECT model, version, toUnixTimestamp(max(drift.window)) AS window_s, "
         "arraySort(groupUniqArrayIf(signal, state = 'drift')) AS drifting, "
         "uniqExactIf(signal, state != 'insufficient data') AS tested "
-        "FROM drift FINAL INNER JOIN (SELECT model, version, max(window) AS window FROM drift "
-        f"WHERE state != 'insufficient data' {own} GROUP BY model, version) "
-        "AS newest USING (model, version, window) GROUP BY model, version"
+        "FROM drift FINAL INNER JOIN (SELECT *, max(window + width_s) OVER (PARTITION BY model, version) AS latest "
+        "FROM (SELECT model, version, width_s, max(window) AS window FROM drift "
+        f"WHERE dim = '' AND state != 'insufficient data' {own} GROUP BY model, version, width_s)) "
+        "AS newest USING (model, version, width_s, window) "
+        "WHERE dim = '' AND drift.window + 2 * width_s > latest GROUP BY model, version"
     )
     return await reader.rows(DriftNow, sql, {} if model is None else {"model": model})
 
@@ -179,16 +184,16 @@ async def load(reader: Reader, model: str, span: Span, bucket_s: int) -> list[Lo
 
 
 async def drift(reader: Reader, model: str, version: str, span: Span, bucket_s: int) -> list[Drift]:
-    """For each of the signals that drift most and each stretch of `bucket_s` the worst test."""
+    """For each of the signals that drift most and each stretch of `bucket_s` the worst test window."""
     where = (
-        "model = {model:String} AND version = {version:String} "
+        "model = {model:String} AND version = {version:String} AND dim = '' "
         "AND window >= toDateTime({start:Int64}, 'UTC') AND window < toDateTime({end:Int64}, 'UTC')"
     )
     worst = "if(threshold > 0, statistic / threshold, statistic)"
     sql = (
         "SELECT signal, intDiv(toUnixTimestamp(window), {bucket:UInt32}) * {bucket:UInt32} AS at_s, "
-        "toUnixTimestamp(window) AS window_s, width_s, test, state, statistic, threshold, p_value, n, n_reference, "
-        "reference "
+        "toUnixTimestamp(window) AS window_s, width_s, method, state, statistic, threshold, effect, low, high, "
+        "p_value, n, n_reference, toBool(seasonal) AS seasonal "
         f"FROM drift FINAL WHERE {where} AND signal IN (SELECT signal FROM drift FINAL WHERE {where} "
         f"GROUP BY signal ORDER BY countIf(state = 'drift') DESC, max({worst}) DESC, signal LIMIT {MOST_SIGNALS}) "
         f"ORDER BY at_s, signal, state = 'drift' DESC, state = 'ok' DESC, {worst} DESC LIMIT 1 BY at_s, signal "
@@ -197,16 +202,16 @@ async def drift(reader: Reader, model: str, version: str, span: Span, bucket_s: 
     return await reader.rows(Drift, sql, {"model": model, "version": version, "bucket": bucket_s, **_bounds(span)})
 
 
-async def bins(reader: Reader, model: str, version: str, cell: Drift) -> dict[str, int]:
-    """What the test of a cell compared; empty when the row is gone."""
+async def histograms(reader: Reader, model: str, version: str, cell: Drift) -> Histograms:
+    """What a cell compared; empty when the row is gone."""
     sql = (
-        "SELECT bins FROM drift FINAL WHERE model = {model:String} AND version = {version:String} "
+        "SELECT bins, expected FROM drift FINAL WHERE model = {model:String} AND version = {version:String} "
         "AND window = toDateTime({window:Int64}, 'UTC') AND width_s = {width:UInt32} "
-        "AND signal = {signal:String} AND test = {test:String} LIMIT 1"
+        "AND dim = '' AND signal = {signal:String} LIMIT 1"
     )
-    asked = {"window": cell.window_s, "width": cell.width_s, "signal": cell.signal, "test": cell.test}
-    found = await reader.rows(Bins, sql, {"model": model, "version": version, **asked})
-    return found[0].bins if found else {}
+    asked = {"window": cell.window_s, "width": cell.width_s, "signal": cell.signal}
+    found = await reader.rows(Histograms, sql, {"model": model, "version": version, **asked})
+    return found[0] if found else Histograms()
 
 
 async def findings(reader: Reader, model: str, span: Span) -> list[Finding]:

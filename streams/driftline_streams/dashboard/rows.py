@@ -96,20 +96,23 @@ class Load(Struct, frozen=True):
 
 
 class Drift(Struct, frozen=True):
-    """The worst test of a signal in a stretch of time."""
+    """The worst test window of a signal in a stretch of time, with the strongest of its tests."""
 
     signal: str
     at_s: int
     window_s: int
     width_s: int
-    test: str
+    method: str
     state: str
     statistic: float
     threshold: float
+    effect: float | None
+    low: float | None
+    high: float | None
     p_value: float | None
     n: int
     n_reference: int
-    reference: str
+    seasonal: bool
 
     @property
     def ratio(self) -> float:
@@ -189,7 +192,8 @@ class Record(Struct, frozen=True):
     record: str
 
 
-class Bins(Struct, frozen=True):
-    """What a drift test compared with the reference."""
+class Histograms(Struct, frozen=True):
+    """What a test window held, and what the reference led to expect of as many events; bars in order."""
 
-    bins: dict[str, int]
+    bins: dict[str, int] = {}
+    expected: dict[str, float] = {}

@@ -1,183 +1,202 @@
-"""Is a window different from the reference, and does it matter: PSI and KS over one closed test window.
+"""Is a window different from the reference, and does it matter: the tests of one closed test window.
 
 In the walk: `features` asks when a test window closes. Every signal of the reference is tested, so that one that has
-disappeared is seen; a finding needs enough values, an effect over its limit, and significance among all tests of the
-window. With a million rows everything is significant; with thirty nothing is.
+disappeared is seen. A finding needs enough values on both sides, an effect over its limit, and significance among all
+tests of the window (Benjamini-Hochberg; those of the segments are judged together, apart from those of the whole). With
+a million rows everything is significant; with thirty nothing is. A signal that cannot be judged has insufficient data,
+which is not the absence of drift.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
 
-from driftline_schemas.records import Detection, Moments
-from driftline_schemas.spec import DriftRules, ModelSpec, Profile, Reference
-from driftline_streams.detectors.budget import thresholds
-from driftline_streams.kernel import divergence, findings, moments, words
-from driftline_streams.kernel.effects import MapColumn, Rows
-from driftline_streams.kernel.histogram import BINS, Ints
-from driftline_streams.kernel.limits import OTHER_CATEGORY
+from driftline_schemas.records import Detection
+from driftline_schemas.spec import DriftRules, ModelSpec, Reference
+from driftline_streams.detectors import bars, measures, pairs, wording
+from driftline_streams.detectors.budget import Thresholds
+from driftline_streams.detectors.measures import METHODS, Measured, Method, Tests
+from driftline_streams.detectors.result import Result, State
+from driftline_streams.kernel import findings
+from driftline_streams.kernel.effects import Coded, MapColumn, Rows
+from driftline_streams.kernel.histogram import Floats
+from driftline_streams.kernel.significance import believed
 from driftline_streams.windows.cells import WideCell
 
-_LABELS = [str(index) for index in range(BINS)]
+_DECIDES = [METHODS.index("ks"), METHODS.index("psi")]  # without one of them a signal has not been judged
 
 
-class Comparison(NamedTuple):
-    """One test of one signal in one window."""
-
-    signal: str
-    name: Literal["psi", "ks"]
-    state: Literal["ok", "drift", "insufficient data"]
-    statistic: float  # 0 when there was nothing to compare
-    threshold: float
-    p_value: float  # NaN when there was nothing to compare
-    n: int
-    n_reference: int
-    bins: Mapping[str, int]  # what was compared
-    moments: Moments  # of the window; empty for categories
-
-
-def compare(reference: Reference, window: WideCell, rules: DriftRules, ignored: frozenset[str]) -> list[Comparison]:
+def compare(  # noqa: PLR0917
+    reference: Reference,
+    window: WideCell,
+    rules: DriftRules,
+    thresholds: Thresholds,
+    ignored: frozenset[str] = frozenset(),
+    segments: Iterable[WideCell] = (),
+) -> list[Result]:
     """Test every signal of the reference that a feature window can hold, but for those `ignored`.
 
-    Bins that were counted by the edges of another reference cannot be compared: the signal has insufficient data.
+    `segments` are the parts of the window; those with fewer events than the rules ask for, and those
+    that the reference does not have, are left out. Signals that move with the hour are compared with the same hours of
+    the reference.
+
+    Bins that were counted by the edges of another reference cannot be compared: unless the mean or the missing values
+    have drifted, the signal has insufficient data. So has one whose profile is empty.
     """
-    tests: list[Comparison] = []
-    ours = window.bins if window.reference == reference.id else {}
-    for signal, profile in reference.signals.items():
-        if signal in ignored or signal in _ELSEWHERE:
-            continue
-        if profile.type == "numeric":
-            tests += _numeric(signal, profile, ours.get(signal, {}), window.moments.get(signal, moments.EMPTY), rules)
-        else:
-            tests += _categorical(signal, profile, ours.get(signal, {}), rules)
-    enough = [test.n >= rules.min_n and test.n_reference >= rules.min_n for test in tests]
-    p_values = [test.p_value if ok else math.nan for test, ok in zip(tests, enough, strict=True)]
-    believed = divergence.significant(p_values, thresholds(rules).alpha)
+    large = [cell for cell in segments if cell.n >= rules.min_n]
+    numbers, categories = pairs.of(reference, [window, *large], ignored)
+    measured = measures.numeric(numbers, rules), measures.categorical(categories, rules)
+    shown = bars.numeric(numbers) + bars.categorical(categories)
+    signals = numbers.signals + categories.signals
+    decided = _decide(Tests.join([each.tests for each in measured]), [not s.dim for s in signals], rules, thresholds)
+    described = [description for each in measured for description in _described(each)]
     return [
-        test._replace(state=_state(ok, yes and test.statistic >= test.threshold))
-        for test, ok, yes in zip(tests, enough, believed, strict=True)
+        Result(
+            dim=signal.dim,
+            value=signal.value,
+            signal=signal.name,
+            **verdict._asdict(),
+            seasonal=signal.expected is not None,
+            before=before,
+            after=after,
+            measures=values,
+            p_values=p_values,
+            observed=histograms.observed,
+            expected=histograms.expected,
+        )
+        for signal, verdict, (values, p_values), histograms in zip(signals, decided, described, shown, strict=True)
+        for before, after in [_levels(verdict.method, values)]
     ]
 
 
-def _state(enough: bool, drifted: bool) -> Literal["ok", "drift", "insufficient data"]:
-    if not enough:
-        return "insufficient data"
-    return "drift" if drifted else "ok"
+class _Verdict(NamedTuple):
+    """The fields of a `Result` that the tests decide."""
+
+    state: State
+    method: Method
+    statistic: float
+    threshold: float
+    effect: float
+    low: float
+    high: float
+    p_value: float
+    n: int
+    n_reference: int
 
 
-def _numeric(
-    signal: str, profile: Profile, bins: Mapping[str, int], sums: Moments, rules: DriftRules
-) -> list[Comparison]:
-    expected = np.array(profile.counts or [0] * BINS, np.int64)
-    observed = np.array([bins.get(label, 0) for label in _LABELS[: len(expected)]], np.int64)
-    group = divergence.coarse_bins(expected)
-    statistic, n, n_reference = divergence.ks(observed, expected), int(observed.sum()), int(expected.sum())
-    p_value = divergence.ks_p_value(statistic, n, n_reference)
+def _decide(tests: Tests, whole: Sequence[bool], rules: DriftRules, thresholds: Thresholds) -> list[_Verdict]:
+    judged, strength = tests.judged(rules.min_n), tests.strength
+    p_values = np.where(judged, tests.p_value, np.nan)
+    found = np.zeros_like(judged)
+    for rows in (np.array(whole, np.bool_), ~np.array(whole, np.bool_)):
+        found[rows] = believed(p_values[rows], thresholds.alpha) & (strength[rows] >= 1)
+    # The strongest of those that found drift, else of those that could, else of what there is; the first without any.
+    rank = np.where(found, 3.0, np.where(judged, 2.0, 1.0))
+    order = np.where(
+        np.isnan(tests.effect), np.where(np.isnan(tests.limit), -1.0, 0.0), rank + strength / (1 + strength)
+    )
+    best = order.argmax(axis=1) if len(order) else np.empty(0, np.int64)
+    states: list[State] = [
+        "drift" if any_ else "ok" if enough else "insufficient data"
+        for any_, enough in np.stack([found.any(axis=1), judged[:, _DECIDES].any(axis=1)], axis=1).tolist()
+    ]
+    chosen = [np.take_along_axis(column, best[:, None], axis=1)[:, 0] for column in tests]
+    effect, low, high, p_value, limit, n, reference_n = (column.tolist() for column in chosen)
+    sizes = np.nan_to_num(np.abs(chosen[0])).tolist()
+    methods = [METHODS[place] for place in best.tolist()]
+    counts = [[round(value) for value in values] for values in (n, reference_n)]
+    return list(map(_Verdict, states, methods, sizes, limit, effect, low, high, p_value, *counts))
+
+
+def _described(measured: Measured) -> list[tuple[dict[str, float], dict[str, float]]]:
+    """The measures and the p-values of each signal, without those that are not finite."""
+    return list(zip(_by_signal(measured.measures), _by_signal(measured.p_values), strict=True))
+
+
+def _by_signal(columns: Mapping[str, Floats]) -> list[dict[str, float]]:
+    table = np.array(list(columns.values())).T
     return [
-        _psi(signal, _sum_by(group, observed), _sum_by(group, expected), rules)._replace(bins=bins, moments=sums),
-        Comparison(signal, "ks", "ok", _or_zero(statistic), rules.ks, p_value, n, n_reference, bins, sums),
+        {name: value for name, value, there in zip(columns, row, some, strict=True) if there}
+        for row, some in zip(table.tolist(), np.isfinite(table).tolist(), strict=True)
     ]
 
 
-def _categorical(signal: str, profile: Profile, bins: Mapping[str, int], rules: DriftRules) -> list[Comparison]:
-    names = [name for name in profile.categories if name != OTHER_CATEGORY]
-    expected = [profile.categories[name] for name in names] + [profile.categories.get(OTHER_CATEGORY, 0)]
-    known = [bins.get(name, 0) for name in names]
-    # What the reference has never seen is one category: a hundred new values are one piece of news.
-    observed = [*known, sum(bins.values()) - sum(known)]
-    compared = {name: count for name, count in zip([*names, OTHER_CATEGORY], observed, strict=True) if count}
-    test = _psi(signal, np.array(observed, np.int64), np.array(expected, np.int64), rules)
-    return [test._replace(bins=compared)]
+def _levels(method: Method, values: Mapping[str, float]) -> tuple[float | None, float | None]:
+    """Before and after, as the method sees it: shares of missing or unseen values, else means."""
+    if method == "unseen":
+        return 0.0, values.get("unseen")
+    level = "nulls" if method == "nulls" else "mean"
+    if level not in values or f"{level}_change" not in values:
+        return None, None
+    return values[level] - values[f"{level}_change"], values[level]
 
 
-def _psi(signal: str, observed: Ints, expected: Ints, rules: DriftRules) -> Comparison:
-    n, n_reference = int(observed.sum()), int(expected.sum())
-    statistic, p_value = divergence.psi(observed, expected), math.nan
-    if n and n_reference:
-        p_value = divergence.chi_square_p_value(*divergence.chi_square(observed, expected))
-    return Comparison(signal, "psi", "ok", _or_zero(statistic), rules.psi, p_value, n, n_reference, {}, moments.EMPTY)
-
-
-def _sum_by(group: Ints, counts: Ints) -> Ints:
-    return np.bincount(group, weights=counts, minlength=divergence.PSI_BINS).astype(np.int64)
-
-
-def _or_zero(value: float) -> float:
-    return 0.0 if math.isnan(value) else value
-
-
-def rows(reference: Reference, version: str, window: WideCell, tests: Sequence[Comparison], now_ms: int) -> Rows:
+def rows(reference: Reference, version: str, window: WideCell, results: Sequence[Result], now_ms: int) -> Rows:
     """Rows of the table `drift`."""
-    ends = np.cumsum([len(test.bins) for test in tests]).astype(np.uint64)
+    n = len(results)
+    texts = ("dim", "value", "signal", "state", "method")
+    numbers = ("statistic", "threshold", "effect", "low", "high", "p_value")
+    columns = dict(zip(Result._fields, zip(*results, strict=True), strict=True)) if n else {}
     return Rows(
         "drift",
-        len(tests),
+        n,
         {
-            "model": [reference.model] * len(tests),
-            "version": [version] * len(tests),
-            "window": np.full(len(tests), window.start_ms // 1000, np.uint32),
-            "width_s": np.full(len(tests), window.width_ms // 1000, np.uint32),
-            "signal": [test.signal for test in tests],
-            "test": [test.name for test in tests],
-            "state": [test.state for test in tests],
-            "statistic": np.array([test.statistic for test in tests], np.float64),
-            "threshold": np.array([test.threshold for test in tests], np.float64),
-            "p_value": np.array([test.p_value for test in tests], np.float64),
-            "n": np.array([test.n for test in tests], np.uint64),
-            "n_reference": np.array([test.n_reference for test in tests], np.uint64),
-            "reference": [reference.id] * len(tests),
-            "bins": MapColumn(
-                ends,
-                [key for test in tests for key in test.bins],
-                np.array([count for test in tests for count in test.bins.values()], np.uint64),
-            ),
-            "computed_at": np.full(len(tests), now_ms, np.int64),
+            "model": Coded.constant(reference.model, n),
+            "version": Coded.constant(version, n),
+            "window": np.full(n, window.start_ms // 1000, np.uint32),
+            "width_s": np.full(n, window.width_ms // 1000, np.uint32),
+            **{name: list(columns[name]) for name in texts},
+            **{name: np.array(columns[name], np.float64) for name in numbers},
+            "n": np.array(columns["n"], np.uint64),
+            "n_reference": np.array(columns["n_reference"], np.uint64),
+            "reference": Coded.constant(reference.id, n),
+            "seasonal": np.array(columns["seasonal"], np.uint8),
+            "measures": MapColumn.of(columns["measures"], np.float64),
+            "p_values": MapColumn.of(columns["p_values"], np.float64),
+            "bins": MapColumn.of(columns["observed"], np.uint64),
+            "expected": MapColumn.of(columns["expected"], np.float64),
+            "computed_at": np.full(n, now_ms, np.int64),
         },
     )
 
 
-def finding(spec: ModelSpec, version: str, reference: Reference, window: WideCell, test: Comparison) -> Detection:
+def finding(spec: ModelSpec, version: str, reference: Reference, window: WideCell, result: Result) -> Detection:
     """The finding that a signal has drifted in a window."""
-    profile = reference.signals[test.signal]
-    end_ms = window.start_ms + window.width_ms
-    numeric = profile.type == "numeric" and test.moments.n > 0 and profile.moments.n > 0
-    before = moments.mean(profile.moments) if numeric else None
-    after = moments.mean(test.moments) if numeric else None
-    direction: Literal["up", "down", "both"] = "both"
-    levels = ""
-    if before is not None and after is not None:
-        direction = "up" if after > before else "down"
-        levels = f"; its mean went from {words.amount(test.signal, before)} to {words.amount(test.signal, after)}"
+    start_ms, end_ms = window.start_ms, window.start_ms + window.width_ms
+    cause = ("drift", start_ms, window.width_ms, result.dim, result.value)
     return Detection(
-        id=findings.id_of(spec.model, version, test.signal, test.name, "drift", window.start_ms),
+        id=findings.id_of(spec.model, version, result.signal, *cause),
         model=spec.model,
         version=version,
-        signal=test.signal,
+        signal=result.signal,
         kind="drift",
-        method=test.name,
-        start_ms=window.start_ms,
+        method=result.method,
+        start_ms=start_ms,
         end_ms=end_ms,
-        direction=direction,
-        statistic=test.statistic,
-        threshold=test.threshold,
-        effect=test.statistic,
-        p_value=test.p_value,
-        before=before,
-        after=after,
-        n=test.n,
+        direction=_direction(result),
+        statistic=result.statistic,
+        threshold=result.threshold,
+        effect=result.effect,
+        p_value=result.p_value,
+        before=result.before,
+        after=result.after,
+        n=result.n,
         reference=reference.id,
-        detail=(
-            f"{words.subject(test.signal)} was distributed differently from the reference "
-            f"{words.when(window.start_ms, end_ms)}: {test.name.upper()} {test.statistic:.2f}, limit "
-            f"{test.threshold:g}, {words.chance(test.p_value)}, {test.n:,} events against "
-            f"{test.n_reference:,}{levels}."
-        ),
+        detail=wording.detail(result, start_ms, end_ms),
+        dim=result.dim,
+        value=result.value,
+        low=result.low,
+        high=result.high,
+        seasonal=result.seasonal,
+        observed=dict(result.observed),
+        expected=dict(result.expected),
     )
 
 
-# These are in the reference for the online detectors; feature windows do not hold them.
-_ELSEWHERE = frozenset({"latency_ms", "error_rate"})
+def _direction(result: Result) -> Literal["up", "down", "both"]:
+    if result.before is None or result.after is None or result.before == result.after:
+        return "both"
+    return "up" if result.after > result.before else "down"

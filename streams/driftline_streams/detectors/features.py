@@ -11,6 +11,7 @@ from msgspec import Struct, field
 from driftline_schemas.records import Detection
 from driftline_schemas.spec import ModelSpec, Reference
 from driftline_streams.detectors import drift
+from driftline_streams.detectors.budget import thresholds
 from driftline_streams.detectors.levels import changes, watch_of
 from driftline_streams.detectors.watch import Point, Watch, WatchState
 from driftline_streams.kernel import moments
@@ -91,7 +92,7 @@ class Features:
         self.changed = True
         if self._reference is None:
             return [], []
-        results = drift.compare(self._reference, test, self._spec.drift, self._ignored)
+        results = drift.compare(self._reference, test, self._spec.drift, thresholds(self._spec.drift), self._ignored)
         if not results:
             return [], []
         rows = drift.rows(self._reference, self._version, test, results, now_ms)

@@ -44,6 +44,19 @@ class MapColumn:
     keys: Column
     values: Column
 
+    @classmethod
+    def of(cls, maps: Sequence[Mapping[str, float]], kind: type[np.generic]) -> MapColumn:
+        """Maps of texts to numbers of the type `kind`.
+
+        >>> MapColumn.of([{"a": 1}, {}], np.uint64).ends.tolist()
+        [1, 1]
+        """
+        return cls(
+            np.cumsum([len(each) for each in maps]).astype(np.uint64),
+            [key for each in maps for key in each],
+            np.array([number for each in maps for number in each.values()], kind),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class ArrayColumn:

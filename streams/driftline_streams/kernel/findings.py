@@ -7,8 +7,7 @@ and where, so that a batch that is applied again after a crash finds the same.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import msgspec
 import numpy as np
@@ -55,17 +54,9 @@ def _rows(found: Sequence[Detection], now_ms: int) -> Rows:
             "end": np.array([detection.end_ms for detection in found], np.int64),
             "n": np.array([detection.n for detection in found], np.uint64),
             "seasonal": np.array([detection.seasonal for detection in found], np.uint8),
-            "observed": _map([detection.observed for detection in found], np.uint64),
-            "expected": _map([detection.expected for detection in found], np.float64),
+            "observed": MapColumn.of([detection.observed for detection in found], np.uint64),
+            "expected": MapColumn.of([detection.expected for detection in found], np.float64),
             "segments": [_encode(detection.segments).decode() for detection in found],
             "detected_at": np.full(n, now_ms, np.int64),
         },
-    )
-
-
-def _map(maps: Sequence[Mapping[str, float]], kind: type[Any]) -> MapColumn:
-    return MapColumn(
-        np.cumsum([len(each) for each in maps]).astype(np.uint64),
-        [key for each in maps for key in each],
-        np.array([count for each in maps for count in each.values()], kind),
     )

@@ -32,8 +32,28 @@ def amount(signal: str, value: float) -> str:
     ('12.3 ms', '1.23 %', '1,040')
     """
     if signal == "error_rate":
-        return f"{100 * value:.3g} %" if abs(value) < 0.1 else f"{100 * value:.0f} %"
+        return share(value)
     return f"{number(value)} ms" if signal == "latency_ms" else number(value)
+
+
+def share(value: float) -> str:
+    """A part of all, or a difference of such parts.
+
+    >>> share(0.0123), share(0.5), share(1.0)
+    ('1.23 %', '50 %', '100 %')
+    """
+    return f"{100 * value:.3g} %" if abs(value) < 0.1 else f"{100 * value:.0f} %"
+
+
+def effect(method: str, value: float) -> str:
+    """The size of a drift, in the unit that its test has: a plain number, standard deviations or a share.
+
+    >>> effect("ks", 0.123), effect("mean", -0.5), effect("nulls", 0.05)
+    ('0.123', '-0.500 σ', '5 %')
+    """
+    if method in {"nulls", "unseen"}:
+        return share(value)
+    return f"{number(value)} σ" if method == "mean" else number(value)
 
 
 def number(value: float) -> str:

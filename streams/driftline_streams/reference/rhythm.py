@@ -14,7 +14,7 @@ import numpy as np
 
 from driftline_schemas.spec import Rhythm
 from driftline_streams.kernel import rhythm as hours
-from driftline_streams.kernel.divergence import chi_square_p_value
+from driftline_streams.kernel import significance
 from driftline_streams.kernel.histogram import Floats, Ints
 from driftline_streams.kernel.limits import DAY_MS, MAX_MAGNITUDE
 from driftline_streams.reference.profile import Binned
@@ -140,14 +140,14 @@ def _differ(counts: Ints) -> bool:
         return False
     expected = used.sum(axis=1, keepdims=True) * used.sum(axis=0) / used.sum()
     statistic = float(((used - expected) ** 2 / expected).sum())
-    return chi_square_p_value(statistic, (used.shape[0] - 1) * (used.shape[1] - 1)) < P_VALUE
+    return bool(significance.chi_square(statistic, (used.shape[0] - 1) * (used.shape[1] - 1)) < P_VALUE)
 
 
 def _levels_differ(n: Floats, sums: Floats) -> bool:
     """Whether the means of standardised values, shape `(slots,)`, are too different for chance."""
     seen = n > 0
     statistic = float((sums[seen] ** 2 / n[seen]).sum())
-    return chi_square_p_value(statistic, int(seen.sum()) - 1) < P_VALUE
+    return bool(significance.chi_square(statistic, int(seen.sum()) - 1) < P_VALUE)
 
 
 def _effect_on_shares(table: Ints) -> float:

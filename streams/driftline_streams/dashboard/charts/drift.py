@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from driftline_schemas.spec import Profile
 from driftline_streams.dashboard.charts.frame import Option, Palette, base, rounded, tooltip, value_axis, value_format
-from driftline_streams.dashboard.rows import Drift
+from driftline_streams.dashboard.rows import Drift, Histograms
 from driftline_streams.dashboard.spans import DAY_S
 from driftline_streams.kernel import words
-from driftline_streams.kernel.limits import OTHER_CATEGORY
 
 # In limits; the last colours are for what the test calls drift.
 _STEPS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.5)
 _UNKNOWN = -1.0
-_BARS = 16  # of a numeric histogram: each holds about a sixteenth of the reference
-_CATEGORIES = 20
+_NAMES = {"ks": "KS", "psi": "PSI", "mean": "mean", "nulls": "missing values", "unseen": "unseen values"}
 
 
 def signal_name(signal: str) -> str:
@@ -121,15 +118,32 @@ def _about(row: Drift) -> list[str]:
     lines = [f"{signal_name(row.signal)}, {words.when(row.window_s * 1000, (row.window_s + row.width_s) * 1000)}"]
     if row.state == "insufficient data":
         return [*lines, f"too few events to judge: {row.n:,} against {row.n_reference:,}"]
-    verdict = "drift" if row.state == "drift" else "no drift"
-    if row.state == "ok" and row.ratio >= 1:
-        verdict = "over the limit, but not significant"
-    lines.append(f"{row.test.upper()} {words.number(row.statistic)}, limit {words.number(row.threshold)}: {verdict}")
     chance = "" if row.p_value is None or row.p_value != row.p_value else f"{words.chance(row.p_value)}, "
-    return [*lines, f"{chance}n = {row.n:,} against {row.n_reference:,}", "click for the distributions"]
+    return [
+        *lines,
+        f"{strongest(row)}: {verdict(row)}",
+        f"{chance}n = {row.n:,} against {row.n_reference:,}{' of the same hours' if row.seasonal else ''}",
+        "click for the distributions",
+    ]
 
 
-class Histogram(NamedTuple):
+def strongest(row: Drift) -> str:
+    """The strongest test of a cell, its effect with the 95 % interval, and the limit."""
+    size, limit = (words.effect(row.method, value) for value in (row.effect or 0.0, row.threshold))
+    if row.low is None or row.high is None:
+        return f"{_NAMES.get(row.method, row.method)} {size}, limit {limit}"
+    low, high = (words.effect(row.method, value) for value in (row.low, row.high))
+    return f"{_NAMES.get(row.method, row.method)} {size} ({low} to {high}), limit {limit}"
+
+
+def verdict(row: Drift) -> str:
+    """What the tests of a cell say together."""
+    if row.state == "ok" and row.ratio >= 1:
+        return "over the limit, but not significant"
+    return {"drift": "drift", "ok": "no drift"}.get(row.state, "too few events to judge")
+
+
+class Shares(NamedTuple):
     """Two distributions over the same bars; shares sum to 1 where there is anything."""
 
     labels: list[str]
@@ -137,60 +151,20 @@ class Histogram(NamedTuple):
     window: list[float]
 
 
-def histogram(profile: Profile, bins: Mapping[str, int]) -> Histogram:
-    """The shares of the reference and of a window in common bars.
-
-    Numeric bars join neighbouring quantile bins until they hold a sixteenth of the reference; of categories the
-    largest stand alone.
-    """
-    return _numeric(profile, bins) if profile.type == "numeric" else _categorical(profile, bins)
+def shares(found: Histograms) -> Shares:
+    """What a window held and what was to be expected of it, as shares of its events."""
+    labels = list(found.bins)
+    expected = [found.expected.get(label, 0.0) for label in labels]
+    return Shares(labels, _shares(expected), _shares(list(found.bins.values())))
 
 
-def _numeric(profile: Profile, bins: Mapping[str, int]) -> Histogram:
-    expected = profile.counts or [0] * (len(profile.edges) + 1)
-    observed = [bins.get(str(index), 0) for index in range(len(expected))]
-    labels, left, right = [], list[int](), list[int]()
-    total, a, b, opened = sum(expected), 0, 0, 0
-    for index, (one, other) in enumerate(zip(expected, observed, strict=True)):
-        a, b = a + one, b + other
-        if a * _BARS >= total or index == len(expected) - 1:
-            labels.append(_range(profile.edges, opened, index))
-            left.append(a)
-            right.append(b)
-            a, b, opened = 0, 0, index + 1
-    return Histogram(labels, _shares(left), _shares(right))
-
-
-def _range(edges: Sequence[float], first: int, last: int) -> str:
-    """What the bins from `first` to `last` hold: bin i is [edge i-1, edge i)."""
-    if first == 0 and last >= len(edges):
-        return "all"
-    if first == 0:
-        return f"< {words.number(edges[last])}"
-    if last >= len(edges):
-        return f"≥ {words.number(edges[first - 1])}"
-    return f"{words.number(edges[first - 1])} – {words.number(edges[last])}"
-
-
-def _categorical(profile: Profile, bins: Mapping[str, int]) -> Histogram:
-    names = sorted({*profile.categories, *bins}, key=lambda n: -(profile.categories.get(n, 0) + bins.get(n, 0)))
-    shown, rest = names[:_CATEGORIES], names[_CATEGORIES:]
-    left = [profile.categories.get(name, 0) for name in shown]
-    right = [bins.get(name, 0) for name in shown]
-    if rest:
-        left.append(sum(profile.categories.get(name, 0) for name in rest))
-        right.append(sum(bins.get(name, 0) for name in rest))
-    labels = ["unseen or rare" if name == OTHER_CATEGORY else name for name in shown]
-    return Histogram([*labels, *(["all others"] if rest else [])], _shares(left), _shares(right))
-
-
-def _shares(counts: Sequence[int]) -> list[float]:
+def _shares(counts: Sequence[float]) -> list[float]:
     total = sum(counts)
     return [rounded(count / total) or 0.0 if total else 0.0 for count in counts]
 
 
-def distributions(found: Histogram, *, shade: str, palette: Palette) -> Option:
-    """The reference (grey) beside the window."""
+def distributions(found: Shares, *, shade: str, palette: Palette) -> Option:
+    """What the reference led to expect (grey) beside the window."""
 
     def bars(name: str, data: list[float], colour: str) -> Option:
         return {
@@ -219,5 +193,5 @@ def distributions(found: Histogram, *, shade: str, palette: Palette) -> Option:
             min=0,
             axisLabel={"color": palette.muted, "fontSize": 11, ":formatter": "v => Math.round(100 * v) + ' %'"},
         ),
-        "series": [bars("reference", found.reference, palette.muted), bars("this window", found.window, shade)],
+        "series": [bars("expected", found.reference, palette.muted), bars("this window", found.window, shade)],
     }

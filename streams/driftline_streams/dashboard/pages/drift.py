@@ -55,13 +55,13 @@ class DriftPanels:
         against = f" against {reference.n:,} events of the reference" if reference is not None else ""
         self._map.show(
             charts.heat_map(rows, bucket_s=bucket_s, palette=self._page.palette),
-            f"PSI and KS in units of their limits, the worse of both{against}; {drifted:,} of {judged:,} cells drift",
+            f"the strongest test of each signal, in units of its limit{against}; {drifted:,} of {judged:,} cells drift",
             height_px=max(220, 80 + 22 * signals),
         )
         if self._chosen is None:
             drifting = [row for row in rows if row.state == "drift"]
             self._chosen = max(drifting or rows, key=lambda row: (row.at_s, row.ratio))
-        await self._show_chosen(version, reference)
+        await self._show_chosen(version)
 
     async def _other_version(self) -> None:
         self._chosen = None
@@ -73,29 +73,23 @@ class DriftPanels:
         if cell is not None:
             self._chosen = cell
             version = str(self._version.value)
-            await self._page.guarded(
-                self._show_chosen(version, await queries.reference(self._reader, self._model, version))
-            )
+            await self._page.guarded(self._show_chosen(version))
 
-    async def _show_chosen(self, version: str, reference: Reference | None) -> None:
+    async def _show_chosen(self, version: str) -> None:
         cell = self._chosen
         if cell is None:
             return
         name = charts.signal_name(cell.signal)
         when = words.when(cell.window_s * 1000, (cell.window_s + cell.width_s) * 1000)
-        profile = None if reference is None else reference.signals.get(cell.signal)
-        if profile is None or reference is None or reference.id != cell.reference:
-            self._detail.blank("This window was compared with a reference that is not kept any more.", f"{name} {when}")
+        found = await queries.histograms(self._reader, self._model, version, cell)
+        if not found.bins:
+            self._detail.blank("There was nothing to compare in this window.", f"{name} {when}")
             return
-        bins = await queries.bins(self._reader, self._model, version, cell)
         shade = colour(self._page.palette, self._versions, version)
-        verdict = {"drift": "drift", "ok": "no drift"}.get(cell.state, "too few events to judge")
-        found = charts.histogram(profile, bins)
-        of = "bars hold equal shares of the reference" if profile.type == "numeric" else "shares by category"
         self._detail.show(
-            charts.distributions(found, shade=shade, palette=self._page.palette),
-            f"{name} {when}: {cell.test.upper()} {words.number(cell.statistic)}, limit {words.number(cell.threshold)}, "
-            f"{verdict}; n = {markup.count(cell.n)} against {markup.count(cell.n_reference)}; {of}",
+            charts.distributions(charts.shares(found), shade=shade, palette=self._page.palette),
+            f"{name} {when}: {charts.strongest(cell)}: {charts.verdict(cell)}; n = {markup.count(cell.n)} against "
+            f"{markup.count(cell.n_reference)}{' of the same hours' if cell.seasonal else ''}",
         )
 
 
