@@ -51,6 +51,16 @@ class DriftRules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     min_effect: NonNegative = 0.25  # standard deviations; smaller changes of level are kept but raise no detection
 
 
+class QualityRules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How much bad data is too much: shares of the events or values of a test window. A share of 1 allows all."""
+
+    mistyped: Probability = 0.01  # values of another type than the feature's
+    outside: Probability = 0.001  # numbers beyond the range that the spec gives
+    duplicates: Probability = 0.01  # events whose id another one has
+    improper: Probability = 0.001  # answers that cannot be: probabilities that do not sum to 1
+    volume: Annotated[float, Meta(gt=1)] = 3.0  # times more or fewer events than these hours of the week usually bring
+
+
 class ReferenceRules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Where the reference of a version comes from when nobody gave one."""
 
@@ -101,6 +111,7 @@ class ModelSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, o
     label_horizon_s: Annotated[int, Meta(ge=1)] = 30 * 86_400
     objectives: Objectives = field(default_factory=Objectives)
     drift: DriftRules = field(default_factory=DriftRules)
+    quality: QualityRules = field(default_factory=QualityRules)
     reference: ReferenceRules = field(default_factory=ReferenceRules)
     performance: PerformanceRules = field(default_factory=PerformanceRules)
     alerts: AlertRules = field(default_factory=AlertRules)

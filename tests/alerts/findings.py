@@ -42,3 +42,9 @@ def drift(feature: str = "distance", **given: Any) -> Detection:
         **{"signal": signal, "kind": "drift", "method": "psi", "statistic": 0.3, "threshold": 0.2, "before": 1.0}
         | given
     )
+
+
+def quality(method: str, signal: str = "feature:distance", **given: Any) -> Detection:
+    return finding(
+        **{"signal": signal, "kind": "quality", "method": method, "statistic": 0.5, "threshold": 0.01} | given
+    )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
+import msgspec
 import pytest
 from clickhouse_connect.driver.client import Client
 
@@ -13,9 +14,11 @@ from driftline_schemas.spec import FeatureSpec, ModelSpec
 from driftline_streams.alerts.evidence import query, quoted
 from driftline_streams.reference.build import build
 
-from .findings import HOUR, START, drift, finding
+from .findings import DAY, HOUR, START, drift, finding, quality
 
-SPEC = ModelSpec(model="flights", features={"carrier": FeatureSpec(type="categorical")})
+SPEC = ModelSpec(
+    model="flights", features={"carrier": FeatureSpec(type="categorical"), "seats": FeatureSpec(min=50, max=500)}
+)
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +77,64 @@ def rows(client: Client, found: Detection) -> list[str]:
 )
 def test_the_query_returns_the_events_of_the_finding(client: Client, found: Detection, expected: list[str]) -> None:
     assert rows(client, found) == expected
+
+
+@pytest.fixture(scope="module")
+def bad(client: Client) -> Client:
+    """The same, with five events of bad data; two of them have one id."""
+    client.command(
+        "INSERT INTO predictions"
+        " (prediction_id, model, version, timestamp, status, prediction, probabilities, nums, cats, segment) VALUES "
+        "('k', 'quality', '1', '2013-06-01 00:01:00', 'ok', 'x', {}, {'seats': 10}, {}, {'airport': 'JFK'}),"
+        "('k', 'quality', '1', '2013-06-01 00:02:00', 'ok', 'x', {}, {'seats': 100}, {}, {'airport': 'JFK'}),"
+        "('l', 'quality', '1', '2013-06-01 00:03:00', 'ok', 'x', {'x': 0.5, 'y': 0.1}, {'seats': 999}, {}, {}),"
+        "('m', 'quality', '1', '2013-06-01 00:04:00', 'ok', 'x', {'x': 0.5, 'y': 0.5}, {'seats': nan}, {}, {}),"
+        "('n', 'quality', '1', '2013-06-01 00:05:00', 'ok', 'x', {}, {}, {'seats': 'many'}, {'airport': 'EWR'})"
+    )
+    return client
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (quality("vanished", "feature:seats"), ["m"]),
+        (drift("seats", method="nulls"), ["m"]),
+        (quality("new", "feature:seats"), ["k", "k", "l", "m", "n"]),
+        (quality("outside", "feature:seats"), ["k", "l"]),
+        (quality("outside", "feature:unknown"), []),
+        (quality("outside", "feature:seats", direction="up"), ["k", "l"]),
+        (quality("constant", "feature:seats"), ["k", "k", "l", "m", "n"]),
+        (quality("duplicate", "prediction_id"), ["k", "k"]),
+        (quality("improper", "prediction"), ["l"]),
+        (quality("skew", "features"), ["k", "k", "l", "m", "n"]),
+        (quality("volume", "volume"), ["k", "k", "l", "m", "n"]),
+        (quality("silent", "volume", start_ms=START + HOUR, end_ms=START + DAY), ["n", "m", "l", "k", "k"]),
+        (quality("speaking", "volume", start_ms=START - HOUR, end_ms=START), []),
+        (quality("constant", "feature:seats", dim="airport", value="JFK"), ["k", "k"]),
+        (quality("duplicate", "prediction_id", dim="airport", value="EWR"), []),
+        (quality("constant", "feature:seats", dim="airport", value="other"), ["k", "k", "n"]),
+    ],
+    ids=lambda value: f"{value.method}-{value.signal}-{value.value}" if isinstance(value, Detection) else "",
+)
+def test_the_query_returns_the_events_with_bad_data(bad: Client, found: Detection, expected: list[str]) -> None:
+    of_model = msgspec.structs.replace(found, model="quality")
+    assert [str(row[0]) for row in bad.query(query(of_model, SPEC, None)).result_rows] == expected
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("numeric", ["n"]), ("categorical", ["k", "k", "l", "m"])])
+def test_the_query_of_a_change_of_type_returns_what_has_the_other_one(
+    bad: Client, kind: Literal["numeric", "categorical"], expected: list[str]
+) -> None:
+    spec = ModelSpec(model="quality", features={"seats": FeatureSpec(type=kind)})
+    for method in ("type", "mistyped"):
+        text = query(quality(method, "feature:seats", model="quality", before=None), spec, None)
+        assert [str(row[0]) for row in bad.query(text).result_rows] == expected
+
+
+def test_an_extreme_is_looked_for_beyond_the_learned_limit(bad: Client) -> None:
+    found = quality("outside", "feature:seats", model="quality", direction="up", threshold=500.0)
+    rows = bad.query(query(found, ModelSpec(model="quality"), None)).result_rows
+    assert [(row[0], row[2]) for row in rows] == [("l", 999.0)]
 
 
 def test_a_feature_of_unknown_kind_is_looked_for_in_both_maps(client: Client) -> None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import msgspec
 import pytest
 
-from driftline_schemas.records import Action, Alert, Detection, Rejected, Severity
+from driftline_schemas.records import Action, Alert, Detection, Rejected, Severity, Share
 from driftline_schemas.spec import AlertRules, FeatureSpec, ModelSpec, Owners
 from driftline_streams.alerts import notify as notify_module
+from driftline_streams.alerts import policy
 from driftline_streams.alerts.notify import Notify, NotifyResult
+from driftline_streams.detectors import quality as quality_check
+from driftline_streams.detectors import silence
 from driftline_streams.errors import BrokenInvariant
 from driftline_streams.kernel.catalog import Catalog
 
-from .findings import DAY, HOUR, START, drift, finding
+from .findings import DAY, HOUR, START, drift, finding, quality
 
 SPEC = ModelSpec(
     model="flights",
@@ -53,6 +58,17 @@ def one(found: Detection) -> Alert:
         (finding(kind="change", direction="up"), Severity.WARNING),
         (finding(kind="change", direction="down"), Severity.INFO),
         (finding(kind="change", direction="down", signal="score"), Severity.WARNING),
+        (quality("vanished", "feature:distance"), Severity.CRITICAL),
+        (quality("vanished", "feature:unknown"), Severity.WARNING),
+        (quality("type", "feature:seats"), Severity.WARNING),
+        (quality("outside", "feature:distance"), Severity.WARNING),
+        (quality("outside", "feature:seats"), Severity.INFO),
+        (quality("new", "feature:distance"), Severity.INFO),
+        (quality("duplicate", "prediction_id"), Severity.WARNING),
+        (quality("skew", "features"), Severity.WARNING),
+        (quality("volume", "volume"), Severity.WARNING),
+        (quality("silent", "volume"), Severity.WARNING),
+        (quality("idle", "volume"), Severity.INFO),
     ],
 )
 def test_an_alert_is_as_urgent_as_the_rules_say(found: Detection, severity: Severity) -> None:
@@ -67,6 +83,11 @@ def test_an_alert_is_as_urgent_as_the_rules_say(found: Detection, severity: Seve
         (drift(), "data@example.org"),
         (drift(signal="score"), "ml@example.org"),
         (finding(kind="performance", signal="f1"), "ml@example.org"),
+        (quality("new", "feature:distance"), "data@example.org"),
+        (quality("skew", "features"), "data@example.org"),
+        (quality("duplicate", "prediction_id"), "data@example.org"),
+        (quality("improper", "prediction"), "ml@example.org"),
+        (quality("silent", "volume"), "ops@example.org"),
     ],
 )
 def test_an_alert_goes_to_the_owner_of_its_kind(found: Detection, owner: str) -> None:
@@ -92,6 +113,33 @@ def test_other_signals_kinds_and_versions_are_other_causes() -> None:
     result = Worker().apply(finding(), finding(kind="change"), finding(version="2"), drift(), drift("seats"))
     assert len(result.to_send) == 5
     assert len({alert.id for alert in result.to_send}) == 1  # the ids of these findings are the same
+
+
+def test_two_troubles_with_the_data_of_one_feature_are_two_causes() -> None:
+    worker = Worker()
+    both = quality("mistyped", id="d1"), quality("outside", id="d2")
+    assert len(worker.apply(*both).to_send) == 2
+    assert worker.apply(*both).to_send == []
+
+
+def test_segments_are_causes_of_their_own_unless_all_events_have_the_trouble() -> None:
+    worker, of_ua, of_aa = Worker(), {"dim": "carrier", "value": "UA"}, {"dim": "carrier", "value": "AA"}
+    assert len(worker.apply(drift(**of_ua), drift(**of_aa), drift(**of_aa)).to_send) == 2
+    assert len(worker.apply(drift(), drift(dim="carrier", value="B6"), drift("seats", **of_ua)).to_send) == 2
+    later = drift(dim="carrier", value="B6", start_ms=START + 8 * DAY, end_ms=START + 8 * DAY + HOUR)
+    assert len(worker.apply(later).to_send) == 1
+    (alert,) = Worker().apply(drift(**of_ua)).to_send
+    assert alert.title == "Feature distance of flights 1 (carrier UA) drifted from the reference"
+
+
+def test_a_model_that_answers_again_is_reported_once_and_its_next_silence_is_news() -> None:
+    worker = Worker()
+    silent = [quality("silent", "volume", id=f"s{i}", start_ms=i * DAY, end_ms=i * DAY + HOUR) for i in range(3)]
+    speaking = [quality("speaking", "volume", id=f"p{i}", end_ms=i * DAY + 2 * HOUR) for i in range(3)]
+    assert worker.apply(speaking[0]).to_send == []  # nobody was told of a silence
+    told = [[alert.severity.value for alert in worker.apply(found).to_send] for found in (*silent[:2], speaking[1])]
+    assert told == [["WARNING"], [], ["INFO"]]
+    assert [len(worker.apply(found).to_send) for found in (speaking[1], silent[2], speaking[2])] == [0, 1, 1]
 
 
 def test_it_alerts_again_when_it_gets_worse_and_not_when_it_gets_better() -> None:
@@ -138,6 +186,29 @@ def test_the_cause_says_what_and_why_it_is_urgent() -> None:
     assert one(drift()).cause.endswith("The feature's importance to the model is 0.4.")
     assert one(finding(**CRITICAL)).cause.endswith("That is 2 times the objective or more.")
     assert one(finding(kind="change")).title == "Latency of flights 1 rose"
+
+
+def test_the_cause_names_the_segments_that_explain_most() -> None:
+    shares = [
+        Share(dim="carrier", value="B6", n=100, mix=0.0, within=0.6),
+        Share(dim="airport", value="", n=50, mix=0.3, within=0.0),
+        Share(dim="airport", value="EWR", n=50, mix=0.25, within=0.25),
+    ]
+    assert (
+        "It is mostly carrier B6 (60 % of the change, by itself) and "
+        "events without airport (30 % of the change, by its part of the events). The feature's"
+        in one(drift(segments=shares)).cause
+    )
+    both = one(drift(segments=shares[2:])).cause
+    assert "airport EWR (50 % of the change, 25 % by itself, 25 % by its part of the events)" in both
+    assert "mostly" not in one(drift(segments=[Share(dim="a", value="b", n=1, mix=0.1, within=0.0)])).cause
+
+
+def test_every_kind_of_bad_data_has_a_title() -> None:
+    assert set(policy.TITLES) == {*get_args(quality_check.Method), *get_args(silence.Method), "volume"}
+    assert one(quality("vanished")).title == "Feature distance of flights 1 has vanished"
+    assert one(quality("silent", "volume")).title == "flights 1 is silent"
+    assert one(quality("of tomorrow")).title == "Feature distance of flights 1 has bad data"
 
 
 def test_what_cannot_be_read_is_kept_and_the_rest_goes_on() -> None:

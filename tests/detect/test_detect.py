@@ -19,7 +19,7 @@ from driftline_streams.kernel import findings
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.reference.build import build
 
-from .builders import DAY, HOUR, SECOND, Worker, clock, detections_of, features, partial, window
+from .builders import DAY, HOUR, MINUTE, SECOND, Worker, clock, detections_of, features, partial, window
 
 WIDTH = 10 * SECOND
 
@@ -365,3 +365,19 @@ def test_a_batch_of_several_versions_is_whole_when_its_last_partial_carries_the_
         worker.apply([first, other])
     assert worker.detect.counts["late_windows"] == 0
     assert worker.detect.counts["windows"] == 2 * 40
+
+
+def test_a_model_that_falls_silent_is_found_by_clocks_and_after_a_restart_too() -> None:
+    start = 20_000 * DAY
+    spoken = [partial(i, [window(start + i * MINUTE, [1.0])]) for i in range(1_500)]
+    end = start + 1_500 * MINUTE
+    worker = Worker()
+    assert [found.method for found in worker.apply(spoken) if found.kind == "quality"] == []
+    assert worker.apply([clock(end + 5 * MINUTE)]) == []
+    worker.restart()
+    (silent,) = worker.apply([clock(end + 15 * MINUTE)])
+    assert (silent.kind, silent.signal, silent.method) == ("quality", "volume", "silent")
+    worker.restart()
+    assert worker.apply([clock(end + 20 * MINUTE)]) == []
+    (speaking,) = worker.apply([partial(2_000, [window(end + 30 * MINUTE, [1.0])])])
+    assert speaking.method == "speaking"

@@ -12,7 +12,8 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from driftline_schemas.spec import ModelSpec, Objectives, PerformanceRules
-from driftline_streams.performance.intervals import f1_interval, roc_auc_interval, wilson
+from driftline_streams.kernel.rates import wilson
+from driftline_streams.performance.intervals import f1_interval, roc_auc_interval
 from driftline_streams.performance.objectives import Day, judge, metrics
 
 COUNTS = st.integers(0, 500)

@@ -15,7 +15,7 @@ from sklearn import metrics
 
 from driftline_schemas.spec import ModelSpec
 from driftline_streams.kernel.effects import Rows
-from driftline_streams.performance.intervals import wilson
+from driftline_streams.kernel.rates import wilson
 from driftline_streams.sinks.clickhouse import ClickHouse
 
 from .conftest import DAY_MS, HOUR_MS, START_MS, outcomes, served

@@ -131,6 +131,34 @@ SELECT
 FROM drift FINAL
 ARRAY JOIN mapKeys(measures) AS measure, mapValues(measures) AS amount;
 
+CREATE VIEW quality_daily AS -- what is wrong with values in themselves; missing ones are in feature_daily
+SELECT
+    model, version, day, dim, value,
+    splitByChar('\x1f', issue_key)[1] AS issue,
+    substring(issue_key, length(issue) + 2) AS signal,
+    n,
+    count,
+    count / n AS share
+FROM
+(
+    SELECT
+        model, version, toDate(window) AS day, dim, value,
+        sum(features.n) AS n, sumMap(features.issues) AS all_issues
+    FROM features
+    GROUP BY model, version, day, dim, value
+)
+ARRAY JOIN mapKeys(all_issues) AS issue_key, mapValues(all_issues) AS count;
+
+CREATE VIEW duplicate_ids_daily AS -- over all batches; exact, so that a day costs memory for each of its ids: bound the days
+SELECT
+    model, toDate(timestamp) AS day,
+    count() AS n,
+    uniqExact(prediction_id) AS distinct,
+    n - distinct AS duplicates,
+    duplicates / n AS share
+FROM predictions
+GROUP BY model, day;
+
 CREATE VIEW rejected_daily AS
 SELECT
     toDate(rejected_at) AS day, topic, reason, sum(rejected.n) AS n,

@@ -138,6 +138,32 @@ LEFT JOIN
 ) AS judged USING (model, version, day)
 SETTINGS do_not_merge_across_partitions_select_final = 1;
 
+-- Answers that were given a probability of 0.95 or more, and how many were wrong: more than 0.05 of them should not be.
+CREATE VIEW confident_and_wrong_daily AS
+WITH
+    1.959963984540054 AS z,
+    wrong / confident AS rate,
+    1 + z * z / confident AS shrink,
+    (rate + z * z / (2 * confident)) / shrink AS middle,
+    z * sqrt(rate * (1 - rate) / confident + z * z / (4 * confident * confident)) / shrink AS half
+SELECT
+    model, version, role, day, n, confident, wrong,
+    if(confident = 0, NULL, rate) AS share,
+    if(confident = 0, NULL, greatest(0., middle - half)) AS share_low,
+    if(confident = 0, NULL, least(1., middle + half)) AS share_high
+FROM
+(
+    SELECT
+        model, version, role, toDate(timestamp) AS day,
+        count() AS n,
+        countIf(if(predicted_positive = 1, score, 1 - score) >= 0.95) AS confident,
+        countIf(if(predicted_positive = 1, score, 1 - score) >= 0.95 AND predicted_positive != positive) AS wrong
+    FROM outcomes FINAL
+    WHERE score IS NOT NULL AND positive IS NOT NULL AND predicted_positive IS NOT NULL
+    GROUP BY model, version, role, day
+)
+SETTINGS do_not_merge_across_partitions_select_final = 1;
+
 -- How long the truth takes, by the month of the prediction. A corrected label counts with its last time.
 CREATE VIEW label_delay AS
 SELECT

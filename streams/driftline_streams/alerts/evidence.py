@@ -7,28 +7,101 @@ reads the contract's tables in the database that the client is connected to, bou
 from __future__ import annotations
 
 import datetime as dt
+from typing import NamedTuple
+
+import msgspec
 
 from driftline_schemas.records import Detection
 from driftline_schemas.spec import ModelSpec, Reference
+from driftline_streams.kernel.limits import DAY_MS, OTHER_SEGMENT
 
 MOST_ROWS = 1_000
+FEATURE = "feature:"
+IMPROPER = 1e-3  # how far from 1 the sum of probabilities may be, as `ingest` counts it
 
-_OWN = {"latency_ms", "score", "confidence", "prediction"}
+
+class Rows(NamedTuple):
+    """Which events are the evidence, and what is shown of each."""
+
+    columns: str
+    where: str = ""
+    order: str = "timestamp"
+    table: str = "predictions"
 
 
 def query(found: Detection, spec: ModelSpec, reference: Reference | None) -> str:
-    """A SELECT over `predictions` (for performance over `outcomes`) that lists at most 1,000 events of the finding."""
-    if found.kind == "performance":
-        return _select(found, "outcomes FINAL", "prediction, label, score", "prediction != label")
-    if found.signal == "error_rate":
-        return _select(found, "predictions", "error_type, error_message", "status = 'error'")
-    if found.signal == "latency_ms" and found.kind == "objective":
-        over = f"latency_ms > {found.threshold!r}"
-        return _select(found, "predictions", "latency_ms, status", over, order="latency_ms DESC")
-    if found.signal in _OWN:
-        return _select(found, "predictions", found.signal, f"{found.signal} IS NOT NULL")
-    column, there = _feature(quoted(found.signal.removeprefix("feature:")), _kind(found, spec, reference))
-    return _select(found, "predictions", f"{column} AS value, score", there)
+    """A SELECT over `predictions` (for performance over `outcomes`) that lists at most 1,000 events of the finding.
+
+    Of a model that is silent, the last events before.
+    """
+    if found.method in _SILENT:
+        found = msgspec.structs.replace(found, start_ms=found.start_ms - DAY_MS, end_ms=found.start_ms)
+    rows = _rows(found, _kind(found, spec, reference), spec)
+    return (
+        f"SELECT prediction_id, timestamp, {rows.columns}\n"
+        f"FROM {rows.table}\n"
+        f"WHERE {_bounds(found)}\n" + (f"  AND {rows.where}\n" if rows.where else "") + f"ORDER BY {rows.order}\n"
+        f"LIMIT {MOST_ROWS}"
+    )
+
+
+def _rows(found: Detection, kind: str | None, spec: ModelSpec) -> Rows:
+    """The rows behind a finding; `kind` is its feature's, where that is known."""
+    name, feature = quoted(found.signal.removeprefix(FEATURE)), found.signal.startswith(FEATURE)
+    match found.kind, found.method, found.signal:
+        case "performance", _, _:
+            rows = Rows("prediction, label, score", "prediction != label", table="outcomes FINAL")
+        case "quality", _, _ if found.method in _OF_QUALITY:
+            rows = _OF_QUALITY[found.method](found)
+        case "quality", "type" | "mistyped", _ if kind is not None and feature:
+            sent = "cats" if kind == "numeric" else "nums"  # raw events keep a value as it was sent
+            rows = Rows(f"{sent}[{name}] AS value", f"mapContains({sent}, {name})")
+        case "quality", "outside", _ if feature:
+            rows = Rows(f"nums[{name}] AS value, score", _outside(found, spec, name))
+        case _, "vanished" | "nulls", _ if feature:
+            # In `nums`, NaN is a null; in `cats`, nulls are absent.
+            there = f"(mapContains(nums, {name}) AND NOT isNaN(nums[{name}])) OR mapContains(cats, {name})"
+            rows = Rows("nums, cats", f"NOT ({there})")
+        case _, _, "error_rate":
+            rows = Rows("error_type, error_message", "status = 'error'")
+        case "objective", _, "latency_ms":
+            rows = Rows("latency_ms, status", f"latency_ms > {found.threshold!r}", "latency_ms DESC")
+        case _, _, "latency_ms" | "score" | "confidence" | "prediction":
+            rows = Rows(found.signal, f"{found.signal} IS NOT NULL")
+        case _ if feature:
+            column, there = _feature(name, kind)
+            rows = Rows(f"{column} AS value, score", there)
+        case _:  # about all events
+            rows = Rows("nums, cats")
+    return rows
+
+
+def _duplicate(found: Detection) -> Rows:
+    again = f"SELECT prediction_id FROM predictions WHERE {_bounds(found)} GROUP BY prediction_id HAVING count() > 1"
+    return Rows("topic, partition, offset, position", f"prediction_id IN ({again})", "prediction_id, offset, position")
+
+
+def _improper(_: Detection) -> Rows:
+    wrong = f"notEmpty(probabilities) AND abs(arraySum(mapValues(probabilities)) - 1) > {IMPROPER!r}"
+    return Rows("prediction, probabilities", wrong)
+
+
+def _last(_: Detection) -> Rows:
+    return Rows("latency_ms, status", order="timestamp DESC")
+
+
+_SILENT = frozenset({"silent", "idle"})
+_OF_QUALITY = {"duplicate": _duplicate, "improper": _improper, **dict.fromkeys(_SILENT, _last)}
+
+
+def _outside(found: Detection, spec: ModelSpec, name: str) -> str:
+    """The condition that a number is beyond the given limits, else beyond the learned one of the finding."""
+    feature = spec.features.get(found.signal.removeprefix(FEATURE))
+    low, high = (None, None) if feature is None else (feature.min, feature.max)
+    if low is None and high is None:
+        low, high = (found.threshold, None) if found.direction == "down" else (None, found.threshold)
+    ends = [f"nums[{name}] {sign} {end!r}" for sign, end in (("<", low), (">", high)) if end is not None]
+    return f"mapContains(nums, {name}) AND ({' OR '.join(ends)})"
 
 
 def quoted(text: str) -> str:
@@ -50,18 +123,20 @@ def _feature(name: str, kind: str | None) -> tuple[str, str]:
     return either, f"(mapContains(nums, {name}) OR mapContains(cats, {name}))"
 
 
-def _select(found: Detection, table: str, columns: str, where: str, *, order: str = "timestamp") -> str:
-    return (
-        f"SELECT prediction_id, timestamp, {columns}\n"
-        f"FROM {table}\n"
-        f"WHERE model = {quoted(found.model)}\n"
-        f"  AND version = {quoted(found.version)}\n"
-        f"  AND timestamp >= {_instant(found.start_ms)}\n"
-        f"  AND timestamp < {_instant(found.end_ms)}\n"
-        f"  AND {where}\n"
-        f"ORDER BY {order}\n"
-        f"LIMIT {MOST_ROWS}"
-    )
+def _bounds(found: Detection) -> str:
+    """The conditions of model, version, time and segment."""
+    conditions = [
+        f"model = {quoted(found.model)}",
+        f"version = {quoted(found.version)}",
+        f"timestamp >= {_instant(found.start_ms)}",
+        f"timestamp < {_instant(found.end_ms)}",
+    ]
+    if found.dim:
+        dim = quoted(found.dim)
+        # Which values "other" stands for is not on record; that an event has one is.
+        rest = found.value == OTHER_SEGMENT
+        conditions.append(f"mapContains(segment, {dim})" if rest else f"segment[{dim}] = {quoted(found.value)}")
+    return "\n  AND ".join(conditions)
 
 
 def _instant(ms: int) -> str:
@@ -73,7 +148,7 @@ def _kind(found: Detection, spec: ModelSpec, reference: Reference | None) -> str
     profile = None if reference is None else reference.signals.get(found.signal)
     if profile is not None:
         return profile.type
-    feature = spec.features.get(found.signal.removeprefix("feature:"))
+    feature = spec.features.get(found.signal.removeprefix(FEATURE))
     if feature is not None and feature.type is not None:
         return feature.type
     return "numeric" if found.before is not None else None

@@ -1,9 +1,10 @@
 """From findings to alerts: what needs a person, once.
 
-In the walk: the last stage. Findings of the same cause (model, version, kind, signal) are one alert until the cooldown
-of the model's spec has passed, in event time, or it gets worse. `app.py` carries out the effects, then sends `to_send`
-(see `send`), then stores the state. The id of an alert is derived from the finding that raised it, so whatever a crash
-repeats is the same alert.
+In the walk: the last stage. Findings of the same cause (model, version, kind, signal, segment; of bad data the method
+too) are one alert until the cooldown of the model's spec has passed, in event time, or it gets worse. What has been
+said of all events is not said again of a segment. `app.py` carries out the effects, then sends `to_send` (see `send`),
+then stores the state. The id of an alert is derived from the finding that raised it, so whatever a crash repeats is the
+same alert.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from driftline_streams.kernel.refused import Reject, refuse
 
 MAX_CAUSES = 5_000  # of one model; beyond, the one that alerted longest ago is forgotten and may alert again
 
+_ENDS = {"speaking": ("silent", "idle")}  # findings that say that others are over
 _RANK = {Severity.INFO: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
 _DECODER = msgspec.json.Decoder(Detection)
 _encode = msgspec.json.Encoder().encode
@@ -47,17 +49,32 @@ class Causes(msgspec.Struct, array_like=True):
 
     def raises(self, found: Detection, severity: Severity, cooldown_ms: int) -> bool:
         """Whether the finding is an alert; if so, its cause is quiet from now on."""
-        cause = "\x1f".join((found.version, found.kind, found.signal))
+        if found.kind == "quality" and found.method in _ENDS:
+            # Who was told of the beginning is told of the end, and the next beginning is news again.
+            begun = [self.raised.pop(_cause(found, method=method), None) for method in _ENDS[found.method]]
+            return any(last is not None and found.end_ms >= last.end_ms for last in begun)
+        cause = _cause(found)
         last = self.raised.get(cause)
         if last is not None:
             worse = _RANK[severity] > _RANK[last.severity] and found.end_ms >= last.end_ms
             if found.end_ms < last.end_ms + cooldown_ms and not worse:
                 return False
+        whole = self.raised.get(_cause(found, dim="", value="")) if found.dim else None
+        if whole is not None and found.end_ms < whole.end_ms + cooldown_ms:
+            return False
         self.raised.pop(cause, None)
         self.raised[cause] = Raised(found.end_ms, severity)
         if len(self.raised) > MAX_CAUSES:
             del self.raised[next(iter(self.raised))]
         return True
+
+
+def _cause(found: Detection, **other: str) -> str:
+    """What makes findings one cause: of bad data also the method, for two of them on one signal are two troubles."""
+    of = {name: getattr(found, name) for name in ("version", "kind", "signal", "method", "dim", "value")} | other
+    if found.kind != "quality":
+        del of["method"]
+    return "\x1f".join(of.values())
 
 
 @dataclass(frozen=True, slots=True)

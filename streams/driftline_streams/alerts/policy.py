@@ -6,15 +6,22 @@ importance of its features, its owners and the action to propose.
 
 from __future__ import annotations
 
-from driftline_schemas.records import Detection, Severity
+from collections.abc import Sequence
+
+from driftline_schemas.records import Detection, Severity, Share
 from driftline_schemas.spec import ModelSpec
 from driftline_streams.kernel import words
 
 FEATURE = "feature:"
 LOW_IMPORTANCE = 0.05  # a feature below it, or of unknown importance, does not wake anybody when it drifts
 CRITICAL_FACTOR = 2.0  # an objective missed by so much is critical
+LEAST_PART = 0.2  # of a change that a segment must explain to be named
 
-_SYSTEM = ("latency_ms", "error_rate")
+_SYSTEM = ("latency_ms", "error_rate", "volume")
+
+# What is broken rather than different, and so matters whatever the feature's importance.
+_BROKEN = frozenset({"vanished", "type"})
+_FOR_INFORMATION = frozenset({"new", "idle", "speaking"})
 
 
 def severity(found: Detection, spec: ModelSpec) -> Severity:
@@ -24,11 +31,29 @@ def severity(found: Detection, spec: ModelSpec) -> Severity:
     if found.kind == "objective":
         twice = found.statistic >= CRITICAL_FACTOR * found.threshold and found.statistic > 0
         return Severity.CRITICAL if twice else Severity.WARNING
+    if found.kind == "quality":
+        return _of_quality(found, spec)
     if found.signal.startswith(FEATURE):
-        return Severity.WARNING if (importance(found, spec) or 0.0) >= LOW_IMPORTANCE else Severity.INFO
+        return Severity.WARNING if _matters(found, spec) else Severity.INFO
     if found.kind == "change" and found.signal in _SYSTEM and found.direction == "down":
         return Severity.INFO  # faster, or fewer failures: worth knowing
     return Severity.WARNING
+
+
+def _of_quality(found: Detection, spec: ModelSpec) -> Severity:
+    if found.method in _FOR_INFORMATION:
+        return Severity.INFO
+    if found.method == "silent":
+        return Severity.WARNING if spec.silent_s is None else Severity.CRITICAL
+    if not found.signal.startswith(FEATURE):
+        return Severity.WARNING
+    if found.method in _BROKEN:
+        return Severity.CRITICAL if _matters(found, spec) else Severity.WARNING
+    return Severity.WARNING if _matters(found, spec) else Severity.INFO
+
+
+def _matters(found: Detection, spec: ModelSpec) -> bool:
+    return (importance(found, spec) or 0.0) >= LOW_IMPORTANCE
 
 
 def importance(found: Detection, spec: ModelSpec) -> float | None:
@@ -39,14 +64,19 @@ def importance(found: Detection, spec: ModelSpec) -> float | None:
 
 def owner(found: Detection, spec: ModelSpec) -> str:
     """Who is told: of data the data owner, of servers the system owner, of answers the model's; empty when unnamed."""
-    if found.signal.startswith(FEATURE):
+    if found.signal.startswith(FEATURE) or (found.kind == "quality" and found.signal in {"features", "prediction_id"}):
         return spec.owners.data
     return spec.owners.system if found.signal in _SYSTEM else spec.owners.model
 
 
 def title(found: Detection) -> str:
     """One line without numbers, the same for the same cause."""
-    what = f"{words.subject(found.signal)} of {found.model} {found.version}"
+    whose = f"{found.model} {found.version}" + (f" ({found.dim} {found.value})" if found.dim else "")
+    if found.kind == "quality":
+        return TITLES.get(found.method, "{what} has bad data").format(
+            what=f"{words.subject(found.signal)} of {whose}", whose=whose
+        )
+    what = f"{words.subject(found.signal)} of {whose}"
     if found.kind == "change":
         return f"{what} {'rose' if found.direction == 'up' else 'fell'}"
     if found.kind == "drift":
@@ -55,15 +85,53 @@ def title(found: Detection) -> str:
 
 
 def cause(found: Detection, spec: ModelSpec) -> str:
-    """Sentences for a person: what, since when, how much, how sure; then why it is as urgent as it is."""
-    parts = [found.detail]
+    """Sentences for a person: what, since when, how much, how sure, where; then why it is as urgent as it is."""
+    parts = [found.detail, *_segments(found.segments)]
     if found.signal.startswith(FEATURE):
         weight = importance(found, spec)
         parts.append(
             "The spec gives the feature no importance, so this is for information."
+            if weight is None and severity(found, spec) is Severity.INFO
+            else "The spec gives the feature no importance."
             if weight is None
             else f"The feature's importance to the model is {weight:g}."
         )
     if found.kind == "objective" and severity(found, spec) is Severity.CRITICAL:
         parts.append(f"That is {CRITICAL_FACTOR:g} times the objective or more.")
     return " ".join(parts)
+
+
+def _segments(shares: Sequence[Share]) -> list[str]:
+    """Where a change comes from: the two segments that explain most of it, if they explain enough."""
+    named = [_segment(share) for share in shares if share.mix + share.within >= LEAST_PART][:2]
+    return [f"It is mostly {' and '.join(named)}."] if named else []
+
+
+def _segment(share: Share) -> str:
+    total = share.mix + share.within
+    name = f"{share.dim} {share.value}" if share.value else f"events without {share.dim}"
+    if share.within >= 0.8 * total:
+        how = "by itself"
+    elif share.mix >= 0.8 * total:
+        how = "by its part of the events"
+    else:
+        how = f"{words.share(share.within)} by itself, {words.share(share.mix)} by its part of the events"
+    return f"{name} ({words.share(total)} of the change, {how})"
+
+
+TITLES = {  # of bad data, by method
+    "vanished": "{what} has vanished",
+    "new": "{what} is new",
+    "type": "{what} has changed its type",
+    "mistyped": "{what} has values of another type",
+    "outside": "{what} has values outside of its range",
+    "constant": "{what} is stuck",
+    "cardinality": "{what} has too many different values",
+    "duplicate": "Events of {whose} are duplicated",
+    "improper": "Answers of {whose} cannot be right",
+    "skew": "{whose} is served other data than it was trained on",
+    "volume": "{whose} has an unusual number of events",
+    "silent": "{whose} is silent",
+    "idle": "{whose} no longer answers",
+    "speaking": "{whose} answers again",
+}

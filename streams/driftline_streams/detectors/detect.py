@@ -66,6 +66,7 @@ class Detect:
     def __init__(self, catalog: Catalog, prefix: str, lateness_ms: int) -> None:
         self._lateness_ms = lateness_ms
         self._prefix = prefix
+        self._catalog = catalog
         self._memory = Memory(catalog)
         self.counts: Counter[str] = Counter()
 
@@ -125,6 +126,7 @@ class Detect:
             return
         self.counts["partials"] += 1
         model.changed = True
+        found.add(model.silence.hear(partial))
         if len(model.windows.versions) > MAX_VERSIONS:
             self.counts["forgotten_versions"] += 1
             model.forget(model.windows.forget_oldest())
@@ -142,9 +144,12 @@ class Detect:
             self._close(view.model(name), view, found)
 
     def _close(self, model: ModelMemory, view: View, found: _Found) -> None:
-        """Feed what the watermark lets close."""
+        """Find who is silent, and feed what the watermark lets close."""
         windows = model.windows
         until_ms = windows.sources.watermark_ms(view.index.clocks) - self._lateness_ms
+        silent, changed = model.silence.pass_time(self._catalog.spec(model.name), until_ms)
+        found.add(silent)
+        model.changed |= changed
         if until_ms < windows.first_end_ms:
             return
         model.changed = True

@@ -2,7 +2,7 @@
 
 In the walk: beside `detect`. A partition's keys are
 
-- `<model>`: the open windows of the model, and which batches are in them;
+- `<model>`: the open windows of the model, which batches are in them, and when its versions have spoken;
 - `<model> <version> levels` and `<model> <version> features` (joined by \\x1f): the detectors, and up to where they
   have been fed;
 - the empty key: the clocks of the source partitions, and the names of the models.
@@ -24,6 +24,7 @@ import msgspec
 
 from driftline_streams.detectors.features import Features, FeaturesState
 from driftline_streams.detectors.levels import Levels, LevelsState
+from driftline_streams.detectors.silence import Silence
 from driftline_streams.errors import BrokenInvariant
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.windows.open import OpenWindows
@@ -45,6 +46,13 @@ class Index(msgspec.Struct, array_like=True):
     models: dict[str, None] = msgspec.field(default_factory=dict)
 
 
+class ModelState(msgspec.Struct, array_like=True):
+    """What is known of all versions of a model at once."""
+
+    windows: OpenWindows = msgspec.field(default_factory=OpenWindows)
+    silence: Silence = msgspec.field(default_factory=Silence)
+
+
 class Detectors(NamedTuple):
     """The detectors of one model version."""
 
@@ -58,7 +66,8 @@ class ModelMemory:
     def __init__(self, name: str, state: MutableMapping[str, bytes], catalog: Catalog) -> None:
         self.name = name
         self.stored = state.get(name)
-        self.windows = OpenWindows() if self.stored is None else unpack(self.stored, OpenWindows)
+        known = ModelState() if self.stored is None else unpack(self.stored, ModelState)
+        self.windows, self.silence = known.windows, known.silence
         self.changed = False
         self._state, self._catalog, self._generation = state, catalog, catalog.generation
         self._made: dict[str, Detectors] = {}
@@ -86,7 +95,8 @@ class ModelMemory:
         return made
 
     def forget(self, version: str) -> None:
-        """Drop the detectors of a version."""
+        """Drop the detectors of a version, and when it has spoken."""
+        self.silence.forget(version)
         self._made.pop(version, None)
         self._touched.discard(version)
         for key in self._keys(version):
@@ -103,7 +113,7 @@ class ModelMemory:
                 self._state[features] = pack(made.features.snapshot())
                 made.features.changed = False
         self._touched.clear()
-        self.stored = self._state[self.name] = pack(self.windows)
+        self.stored = self._state[self.name] = pack(ModelState(self.windows, self.silence))
         self.changed = False
 
     def _keys(self, version: str) -> tuple[str, str]:

@@ -100,3 +100,15 @@ def since(ms: int) -> str:
     '1970-01-01 00:00 UTC'
     """
     return f"{dt.datetime.fromtimestamp(ms / 1000, dt.UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def duration(ms: int) -> str:
+    """A length of time for a sentence, in the largest unit of which there are two or more.
+
+    >>> duration(90_000), duration(7_200_000), duration(2 * 86_400_000)
+    ('90 s', '2 h', '2 days')
+    """
+    for unit_ms, unit in ((DAY_MS, "days"), (60 * _MINUTE_MS, "h"), (_MINUTE_MS, "min")):
+        if ms >= 2 * unit_ms:
+            return f"{ms / unit_ms:.3g} {unit}"
+    return f"{ms / 1000:.3g} s"

@@ -1,4 +1,4 @@
-"""How sure a number about a model is: 95 % intervals of rates, of F1 and of the area under the ROC curve.
+"""How sure a number about a model is: 95 % intervals of F1 and of the area under the ROC curve.
 
 In the walk: `objectives.py` compares their upper ends with the limits of the spec.
 """
@@ -7,25 +7,7 @@ from __future__ import annotations
 
 import math
 
-Z = 1.959963984540054  # 95 %, two-sided
-
-
-def wilson(k: float, n: float) -> tuple[float, float]:
-    """The interval of a rate of `k` in `n`; (0, 1) when `n` is 0.
-
-    >>> [round(end, 3) for end in wilson(8, 10)]
-    [0.49, 0.943]
-
-    References
-    ----------
-    Wilson (1927), JASA 22, 209-212.
-    """
-    if n == 0:
-        return 0.0, 1.0
-    rate, square = k / n, Z * Z
-    middle = (rate + square / (2 * n)) / (1 + square / n)
-    half = Z * math.sqrt(rate * (1 - rate) / n + square / (4 * n * n)) / (1 + square / n)
-    return max(0.0, middle - half), min(1.0, middle + half)
+from driftline_streams.kernel.rates import Z, wilson
 
 
 def f1_interval(tp: float, wrong: float) -> tuple[float, float]:

@@ -12,8 +12,9 @@ from driftline_schemas.records import Detection
 from driftline_schemas.spec import ModelSpec
 from driftline_streams.kernel import findings
 from driftline_streams.kernel.limits import DAY_MS
+from driftline_streams.kernel.rates import wilson
 from driftline_streams.kernel.words import when
-from driftline_streams.performance.intervals import f1_interval, roc_auc_interval, wilson
+from driftline_streams.performance.intervals import f1_interval, roc_auc_interval
 
 _NAMES = {"accuracy": "Accuracy", "precision": "Precision", "recall": "Recall", "f1": "F1", "roc_auc": "ROC-AUC"}
 
