@@ -44,6 +44,7 @@ class DriftRules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     min_n: Annotated[int, Meta(ge=2)] = 200
     psi: NonNegative = 0.2
     ks: Probability = 0.15
+    correlation: NonNegative = 0.2  # difference of the correlation of two features
     rate: Probability = 0.05  # difference of a share: of missing values, of categories that the reference has not
     alpha: Annotated[float, Meta(gt=0, lt=1)] | None = None  # false-discovery rate over the model's tests in a window
     adwin_delta: Annotated[float, Meta(gt=0, lt=1)] | None = None
@@ -156,18 +157,25 @@ class Rhythm(Struct, frozen=True, kw_only=True):
 
 
 class Joint(Struct, frozen=True, kw_only=True):
-    """How the numeric signals of the reference go together, over the `n` events that have all of them.
+    """How the numeric features of the reference go together: see `driftline_streams.kernel.joint`.
 
-    `correlations` has the shape `(signals, signals)`. `error` are moments of the squared reconstruction error of an
-    event, standardised, from the principal components that carry nine tenths of the variance.
+    Of a symmetric matrix the rows of its upper triangle stand one after the other, `correlations` without the diagonal.
+    Vectors are normal scores by the edges of the profiles, of the events that have all features. A third of these gave
+    `means`, `deviations`, `components` and `frequencies`, the others were measured by them.
     """
 
-    n: int
+    n: int  # events that were looked at
+    n_complete: int  # events that were measured
     signals: list[str]
+    correlations: list[float | None]  # of normal scores by rank; `None` where a pair has none
+    variances: list[float | None]  # of their Fisher's z
     means: list[float]
     deviations: list[float]
-    correlations: list[list[float]]
-    error: Moments
+    components: list[list[float]]  # one row each, over the signals
+    error: Moments  # of the mean squared reconstruction error of an event
+    frequencies: list[list[float]]
+    waves: list[float]  # means of the cosine at each frequency, then of the sine
+    covariance: list[float]  # of these
 
 
 class Reference(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="reference"):
