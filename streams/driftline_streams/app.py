@@ -27,6 +27,7 @@ from driftline_streams.clocks import Clocks
 from driftline_streams.detectors.detect import Detect
 from driftline_streams.errors import Unavailable, UsageError
 from driftline_streams.ingest import Ingest
+from driftline_streams.joint.watch import Watch as JointWatch
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.effects import Effects
 from driftline_streams.kernel.refused import lose, reasons
@@ -58,6 +59,7 @@ MODELS_EVERY_S = 1.0
 PERFORMANCE_EVERY_S = 1.0
 PERFORMANCE_REST_S = 30.0  # between two judgements while labels keep coming
 LEARN_EVERY_S = 30.0
+JOINT_EVERY_S = 10.0
 METRICS_EVERY_S = 5.0
 RECENT_EVENTS = 2_000_000  # of a topic, that the account of a worker covers: a query of a second at most
 LEAD_LABELS = 25_000
@@ -82,6 +84,7 @@ class Pipeline:
         self.join = Join(self.catalog, prefix, Lookup(self.clickhouse))
         self.notify = Notify(self.catalog, prefix)
         self.performance = Watch(self.catalog, prefix, self.clickhouse.query)
+        self.joint = JointWatch(self.catalog, prefix, self.clickhouse.query)
         self.learner = Learner(self.catalog, self.clickhouse.query)
         self.sender = Sender([target.get_secret_value() for target in settings.notify], self.metrics.delivered)
 
@@ -107,6 +110,7 @@ class Pipeline:
         self.app.every(RETRY_EVERY_S, self.retry_labels)
         self.app.every(MODELS_EVERY_S, self.follow_models)
         self.app.every(PERFORMANCE_EVERY_S, self.watch_performance)
+        self.app.every(JOINT_EVERY_S, self.watch_joint)
         self.app.every(LEARN_EVERY_S, self.learn_references)
         self.app.every(METRICS_EVERY_S, self.measure)
         if settings.ledger_every_s:
@@ -266,6 +270,14 @@ class Pipeline:
             result = await self.performance(_now_ms())
             if result.name:
                 # The other way round than elsewhere: what stands in `detections` is not published again.
+                await self.producer.send(result.effects.messages)
+                await self.clickhouse.insert(result.effects.rows, result.name)
+
+    async def watch_joint(self) -> None:
+        """Compare how features go together in closed test windows; the reader of the first partition does it."""
+        if 0 in self.app.feeds[self._name(topics.PREDICTIONS)].partitions:
+            async for result in self.joint(_now_ms()):
+                # As with performance: what stands in `drift` is not judged again.
                 await self.producer.send(result.effects.messages)
                 await self.clickhouse.insert(result.effects.rows, result.name)
 

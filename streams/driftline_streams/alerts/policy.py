@@ -64,7 +64,7 @@ def importance(found: Detection, spec: ModelSpec) -> float | None:
 
 def owner(found: Detection, spec: ModelSpec) -> str:
     """Who is told: of data the data owner, of servers the system owner, of answers the model's; empty when unnamed."""
-    if found.signal.startswith(FEATURE) or (found.kind == "quality" and found.signal in {"features", "prediction_id"}):
+    if found.signal.startswith(FEATURE) or found.signal in {"features", "prediction_id"}:
         return spec.owners.data
     return spec.owners.system if found.signal in _SYSTEM else spec.owners.model
 

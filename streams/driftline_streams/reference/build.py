@@ -7,21 +7,19 @@ it on the `models` topic; `ingest` bins by its edges and `detect` compares with 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import msgspec
 
-from driftline_schemas.spec import Joint, Reference, Slice
-from driftline_streams.kernel.histogram import Floats, Ints
+from driftline_schemas.spec import Reference, Slice
+from driftline_streams.kernel.histogram import Ints
 from driftline_streams.reference import fit
 from driftline_streams.reference.columns import Kind, Values, column
+from driftline_streams.reference.joint import joint_of
 from driftline_streams.reference.profile import binned
 from driftline_streams.reference.rhythm import learn
 from driftline_streams.reference.slices import slices
-
-# The numeric columns by signal, shape (n,) each, NaN where there is no value: how they go together.
-MakeJoint = Callable[[Mapping[str, Floats]], Joint | None]
 
 
 def build(
@@ -34,7 +32,7 @@ def build(
     end_ms: int,
     times_ms: Ints | None = None,
     segments: Mapping[str, Sequence[str | None]] | None = None,
-    joint: MakeJoint | None = None,
+    importance: Mapping[str, float] | None = None,
     source: Literal["given", "range", "learned"] = "given",
     description: str = "",
     kinds: Mapping[str, Kind] | None = None,
@@ -46,7 +44,8 @@ def build(
     boolean, as in events. An empty column has an empty profile. `start_ms` and `end_ms` bound the events in time.
 
     With `times_ms`, the time of each event, signals that move with the hour have a rhythm; `segments` are the values of
-    each key, one an event (None where there is none). What makes the record larger than `fit.MAX_BYTES` is left out of
+    each key, one an event (None where there is none); `importance` is that of signals, and decides which features are
+    compared with each other (`joint_of`). What makes the record larger than `fit.MAX_BYTES` is left out of
     rhythm and segments, least important first, and logged. The id is derived from the content, so that the same data
     give the same reference.
 
@@ -79,7 +78,7 @@ def build(
         source=source,
         signals={name: each.profile for name, each in ready.items()},
         rhythm=None if rhythm is None else rhythm.rhythm,
-        joint=None if joint is None else joint({k: c.values for k, c in ready.items() if c.values is not None}),
+        joint=joint_of({k: c.values for k, c in ready.items() if c.values is not None}, importance),
     )
 
     def sliced(most: int) -> dict[str, dict[str, Slice]]:
@@ -91,5 +90,6 @@ def build(
 
 def identity(reference: Reference) -> str:
     """The id that follows from what a reference says of its model, whoever describes it and wherever it came from."""
-    content = msgspec.structs.replace(reference, id="", description="", source="given")
+    # Rounding may differ between machines in what is made of matrices, which follows from the same events anyway.
+    content = msgspec.structs.replace(reference, id="", description="", source="given", joint=None)
     return hashlib.sha256(msgspec.json.encode(content)).hexdigest()[:16]

@@ -12,7 +12,7 @@ import numpy as np
 from driftline_schemas.spec import Joint
 from driftline_streams.kernel import histogram, moments, scores, vectors
 from driftline_streams.kernel.correlation import correlations
-from driftline_streams.kernel.histogram import Floats
+from driftline_streams.kernel.histogram import Floats, Ints
 from driftline_streams.kernel.joint import score
 from driftline_streams.kernel.vectors import Directions
 
@@ -28,25 +28,25 @@ _FEATURE = "feature:"
 def joint_of(columns: Mapping[str, Floats], importance: Mapping[str, float] | None = None) -> Joint | None:
     """How the features among `columns` go together: by signal, shape `(n,)` each, NaN where there is no value.
 
-    Columns that are not features or do not vary are left out. Of the others those come first that are important (by
-    signal), then those with the fewest missing values, then by name; whichever would leave fewer than half of the
-    events with all features is passed over. `None` when fewer than two features or too few complete events remain.
+    Columns that are not features or whose quantiles are all the same are left out. Of the others those come first that
+    are important (by signal), then those with the fewest missing values, then by name; whichever would leave fewer than
+    half of the events with all features is passed over. `None` when fewer than two features or too few complete events
+    remain.
     """
-    importance = importance or {}
-    named = sorted(name for name in columns if name.startswith(_FEATURE) and _varies(columns[name]))
-    if len(named) < 2:
+    n = max((len(column) for column in columns.values()), default=0)
+    rows = np.random.default_rng(_SEED).permutation(n)[:MAX_EVENTS]
+    edges = _choose(columns, rows, importance or {})
+    names = sorted(edges)
+    if len(names) < 2:
         return None
-    values = np.stack([columns[name] for name in named], axis=1)
-    edges = [histogram.edges(column) for column in values.T]
-    rows = np.random.default_rng(_SEED).permutation(len(values))[:MAX_EVENTS]
-    values = values[rows]
-    chosen = _choose(values, named, importance)
-    names, values, edges = [named[i] for i in chosen], values[:, chosen], [edges[i] for i in chosen]
-    complete = score(values, [edge.tolist() for edge in edges]) if len(names) > 1 else values
-    third = len(complete) // 3
-    fitted, measured = complete[:third], complete[third:]
-    if len(names) < 2 or len(complete) < LEAST_EVENTS or not (fitted.std(axis=0) > 0).all():
+    values = np.stack([columns[name][rows] for name in names], axis=1)
+    complete = score(values, [edges[name] for name in names])
+    if len(complete) < LEAST_EVENTS:
         return None
+    fitted, measured = complete[: len(complete) // 3], complete[len(complete) // 3 :]
+    varied = fitted.max(axis=0) > fitted.min(axis=0)
+    if not varied.all():  # where the others are there, a feature may always be the same
+        return joint_of({name: columns[name] for name, yes in zip(names, varied, strict=True) if yes}, importance)
     found = correlations(scores.by_rank(values))
     pairs = np.triu_indices(len(names), 1)
     # What is kept is measured by what is kept: rounding must not look like a difference.
@@ -68,26 +68,21 @@ def joint_of(columns: Mapping[str, Floats], importance: Mapping[str, float] | No
     )
 
 
-def _varies(column: Floats) -> bool:
-    finite = column[np.isfinite(column)]
-    return bool(len(finite)) and bool(finite.min() < finite.max())
-
-
-def _choose(values: Floats, names: list[str], importance: Mapping[str, float]) -> list[int]:
-    """The columns that are compared, in the order of their names."""
-    present = np.isfinite(values)
-    missing = (~present).sum(axis=0)
-    ranked = sorted(range(len(names)), key=lambda i: (-importance.get(names[i], 0.0), missing[i], names[i]))
-    complete, chosen = np.ones(len(values), np.bool_), list[int]()
-    for i in ranked:
-        both = complete & present[:, i]
-        n = int(both.sum())
-        if n < _LEAST_COMPLETE * len(values) or n < _EVENTS_A_SIGNAL * (len(chosen) + 1):
+def _choose(columns: Mapping[str, Floats], rows: Ints, importance: Mapping[str, float]) -> dict[str, list[float]]:
+    """The features that are compared, with the edges of their bins."""
+    missing = {name: int((~np.isfinite(columns[name])).sum()) for name in columns if name.startswith(_FEATURE)}
+    ranked = sorted(missing, key=lambda name: (-importance.get(name, 0.0), missing[name], name))
+    complete, chosen = np.ones(len(rows), np.bool_), dict[str, list[float]]()
+    for name in ranked:
+        both = complete & np.isfinite(columns[name][rows])
+        if both.sum() < max(_LEAST_COMPLETE * len(rows), _EVENTS_A_SIGNAL * (len(chosen) + 1)):
             continue
-        complete, chosen = both, [*chosen, i]
+        edges = histogram.edges(columns[name]).tolist()
+        if edges[0] < edges[-1]:
+            complete, chosen[name] = both, edges
         if len(chosen) == MAX_SIGNALS:
             break
-    return sorted(chosen)
+    return chosen
 
 
 def _listed(values: Floats) -> list[float | None]:

@@ -15,7 +15,6 @@ from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.limits import DAY_MS
 from driftline_streams.kernel.rhythm import HOUR_MS
 from driftline_streams.reference import stored
-from driftline_streams.reference.build import MakeJoint
 from driftline_streams.reference.stored import Query
 
 # The sums by hour of the versions that are not settled: of few events, or of a few weeks.
@@ -52,10 +51,9 @@ class Span:
 class Learner:
     """The references that can be learned by now, one at a time."""
 
-    def __init__(self, catalog: Catalog, query: Query, joint: MakeJoint | None = None) -> None:
+    def __init__(self, catalog: Catalog, query: Query) -> None:
         self._catalog = catalog
         self._query = query
-        self._joint = joint
         self._refused: set[tuple[str, str]] = set()  # what a person took back, until a reference is given
 
     async def __call__(self) -> Reference | None:
@@ -83,7 +81,6 @@ class Learner:
                 description=f"learned from {len(sample):,} of its first events",
                 start_ms=span.start_ms,
                 end_ms=span.end_ms - 1,
-                joint=self._joint,
             )
             if self._may_learn(spec, version):  # nobody gave one in the meantime
                 return learned

@@ -15,7 +15,7 @@ from driftline_schemas.spec import ModelSpec, Reference
 from driftline_streams.kernel.catalog import class_name
 from driftline_streams.kernel.histogram import Floats
 from driftline_streams.kernel.limits import BIN_SEPARATOR, MAX_NAME_CHARS, MAX_SIGNALS
-from driftline_streams.reference.build import MakeJoint, build
+from driftline_streams.reference.build import build
 from driftline_streams.reference.columns import Kind, Values
 
 
@@ -113,7 +113,6 @@ class Sample:
         description: str,
         start_ms: int | None = None,
         end_ms: int | None = None,
-        joint: MakeJoint | None = None,
     ) -> Reference:
         """The reference of these events, which lie from `start_ms` to `end_ms` (else from the first to the last).
 
@@ -143,7 +142,7 @@ class Sample:
             end_ms=int(times_ms.max(initial=0)) if end_ms is None else end_ms,
             times_ms=times_ms,
             segments={key: [_text(value) for value in column.texts(n)] for key, column in self._segments.items()},
-            joint=joint,
+            importance={f"feature:{name}": each.importance or 0.0 for name, each in self._spec.features.items()},
             source=source,
             description=description,
             kinds=kinds,

@@ -1,0 +1,136 @@
+"""What the tests of one window gave, as a row of `drift` and, when something has drifted, a finding in words.
+
+In the walk: the last step of `watch`. Three tests are one row and at most one finding, for they look at one thing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from driftline_schemas.records import Detection
+from driftline_schemas.spec import Reference
+from driftline_streams.kernel import findings, words
+from driftline_streams.kernel.effects import Effects, MapColumn, Rows
+from driftline_streams.kernel.joint import Result
+
+SIGNAL = "features"
+MOST_PAIRS = 3  # that a sentence names
+_TEXTS = ("state", "method")
+_NUMBERS = ("threshold", "effect", "low", "high", "p_value")
+
+
+class Judged(NamedTuple):
+    """One window of one version, with the results of all its tests."""
+
+    reference: Reference
+    version: str
+    start_ms: int
+    width_ms: int
+    results: Sequence[Result]  # at least one
+
+
+def effects(judged: Judged, prefix: str, now_ms: int) -> Effects:
+    """The row of the window, and its finding when a test found drift."""
+    drifted = [result for result in judged.results if result.state == "drift"]
+    found = findings.effects([_detection(judged, drifted)] if drifted else [], prefix, now_ms)
+    return Effects((_row(judged, now_ms), *found.rows), found.messages)
+
+
+def headline(results: Sequence[Result]) -> Result:
+    """The result that speaks for the window: the first that drifted, else the most surprising one.
+
+    Pairs that changed say most to a person, and they come first.
+    """
+    drifted = [result for result in results if result.state == "drift"]
+    return drifted[0] if drifted else min(results, key=lambda each: (math.isnan(each.p_value), each.p_value))
+
+
+def _row(judged: Judged, now_ms: int) -> Rows:
+    chosen, tested = headline(judged.results), [each for each in judged.results if not math.isnan(each.p_value)]
+    return Rows(
+        "drift",
+        1,
+        {
+            "model": [judged.reference.model],
+            "version": [judged.version],
+            "window": np.array([judged.start_ms // 1000], np.uint32),
+            "width_s": np.array([judged.width_ms // 1000], np.uint32),
+            "dim": [""],
+            "value": [""],
+            "signal": [SIGNAL],
+            **{name: [getattr(chosen, name)] for name in _TEXTS},
+            **{name: np.array([getattr(chosen, name)], np.float64) for name in _NUMBERS},
+            "statistic": np.nan_to_num(np.abs(np.array([chosen.effect], np.float64))),
+            "n": np.array([chosen.n], np.uint64),
+            "n_reference": np.array([chosen.n_reference], np.uint64),
+            "reference": [judged.reference.id],
+            "seasonal": np.zeros(1, np.uint8),
+            "measures": MapColumn.of([{each.method: each.effect for each in tested}], np.float64),
+            "p_values": MapColumn.of([{each.method: each.p_value for each in tested}], np.float64),
+            "bins": MapColumn.of([{}], np.uint64),
+            "expected": MapColumn.of([{}], np.float64),
+            "computed_at": np.array([now_ms], np.int64),
+        },
+    )
+
+
+def _detection(judged: Judged, drifted: Sequence[Result]) -> Detection:
+    chosen, reference = drifted[0], judged.reference
+    end_ms = judged.start_ms + judged.width_ms
+    return Detection(
+        id=findings.id_of(reference.model, judged.version, SIGNAL, "joint", judged.start_ms, judged.width_ms),
+        model=reference.model,
+        version=judged.version,
+        signal=SIGNAL,
+        kind="drift",
+        method=chosen.method,
+        start_ms=judged.start_ms,
+        end_ms=end_ms,
+        direction=_direction(chosen),
+        statistic=abs(chosen.effect),
+        threshold=chosen.threshold,
+        effect=chosen.effect,
+        p_value=chosen.p_value,
+        before=None if math.isnan(chosen.before) else chosen.before,
+        after=None if math.isnan(chosen.after) else chosen.after,
+        n=chosen.n,
+        reference=reference.id,
+        detail=f"Features did not go together as in the reference {words.when(judged.start_ms, end_ms)}: "
+        f"{'; '.join(map(_sentence, drifted))}.",
+        low=chosen.low,
+        high=chosen.high,
+    )
+
+
+def _direction(result: Result) -> Literal["up", "down", "both"]:
+    if result.method != "reconstruction":
+        return "both"
+    return "up" if result.effect > 0 else "down"
+
+
+def _sentence(result: Result) -> str:
+    sizes = f"limit {result.threshold:g}, {words.chance(result.p_value)}, {result.n:,} events against "
+    sizes += f"{result.n_reference:,}"
+    if result.method == "correlation":
+        named = [
+            f"that of {_name(pair.first)} and {_name(pair.second)} went from {pair.before:.2f} to {pair.after:.2f}"
+            for pair in result.pairs[:MOST_PAIRS]
+        ]
+        more = len(result.pairs) - len(named)
+        rest = f" and {more} more changed" if more else ""
+        return f"of the correlations {', '.join(named)}{rest} ({sizes})"
+    between = f"95 % interval {words.number(result.low)} to {words.number(result.high)}, {sizes}"
+    if result.method == "reconstruction":
+        return (
+            f"their principal components left an error of {result.after:.3f} instead of {result.before:.3f}, a change "
+            f"of {words.number(result.effect)} σ ({between})"
+        )
+    return f"the events lay {words.number(result.effect)} σ from those of the reference ({between})"
+
+
+def _name(signal: str) -> str:
+    return signal.removeprefix("feature:")
