@@ -70,6 +70,7 @@ def rows(client: Client, found: Detection) -> list[str]:
         (drift(signal="prediction"), ["a", "b", "c"]),
         (drift("distance"), ["a", "b"]),
         (drift("carrier"), ["a", "c"]),
+        (drift(signal="features", method="correlation"), ["a", "b", "c"]),
         (drift("nobody's \\ feature", before=None), []),
         (finding(kind="performance", signal="f1"), ["b"]),
     ],

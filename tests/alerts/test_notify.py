@@ -81,6 +81,7 @@ def test_an_alert_is_as_urgent_as_the_rules_say(found: Detection, severity: Seve
         (finding(), "ops@example.org"),
         (finding(kind="change", signal="error_rate"), "ops@example.org"),
         (drift(), "data@example.org"),
+        (drift(signal="features", method="correlation"), "data@example.org"),
         (drift(signal="score"), "ml@example.org"),
         (finding(kind="performance", signal="f1"), "ml@example.org"),
         (quality("new", "feature:distance"), "data@example.org"),

@@ -14,6 +14,9 @@ import pytest_asyncio
 from driftline_schemas.records import Detection
 from driftline_schemas.spec import DriftRules, ModelSpec, Reference
 from driftline_streams.alerts import evidence
+from driftline_streams.dashboard import queries
+from driftline_streams.dashboard.reader import Reader
+from driftline_streams.dashboard.spans import Span
 from driftline_streams.joint.watch import SAMPLE_ROWS, Watch, alpha
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.effects import Coded, MapColumn, Rows
@@ -127,6 +130,13 @@ async def test_a_day_on_which_features_came_apart_is_found_once(store: Store) ->
     assert set(row["measures"]) == set(row["p_values"]) == {"correlation", "reconstruction", "characteristic"}
     (row,) = await store.database.query("SELECT * FROM detections FINAL")
     assert (row["id"], row["detail"]) == (found.id, found.detail)
+    reader = Reader(store.database)
+    (cell,) = [
+        each
+        for each in await queries.drift(reader, "m", "1", Span(START_MS // 1000, NOW_MS // 1000), DAY_MS // 1000)
+        if each.state == "drift"
+    ]
+    assert await queries.drift_detail(reader, "m", "1", cell) == found.detail
     listed = evidence.query(found, ModelSpec(model="m"), reference())
     assert len(await store.database.query(listed)) == 1_000
 
@@ -190,7 +200,7 @@ async def test_without_a_reference_or_of_its_own_events_nothing_is_judged(store:
     assert await store.judged() == []
 
 
-async def test_the_longest_test_window_of_the_spec_is_judged(store: Store) -> None:
+async def test_a_test_window_longer_than_a_day_is_judged_instead(store: Store) -> None:
     store.catalog.update(ModelSpec(model="m", test_windows_s=(3_600, 2 * 86_400)))
     for day in range(4):
         await store.serve(day, together(300, 30 + day))

@@ -13,6 +13,7 @@ from driftline_streams.dashboard.rows import (
     Alert,
     AlertCount,
     Coverage,
+    Detail,
     Drift,
     DriftNow,
     Finding,
@@ -212,6 +213,18 @@ async def histograms(reader: Reader, model: str, version: str, cell: Drift) -> H
     asked = {"window": cell.window_s, "width": cell.width_s, "signal": cell.signal}
     found = await reader.rows(Histograms, sql, {"model": model, "version": version, **asked})
     return found[0] if found else Histograms()
+
+
+async def drift_detail(reader: Reader, model: str, version: str, cell: Drift) -> str:
+    """The sentence of the finding behind a cell; empty without one."""
+    sql = (
+        "SELECT detail FROM detections FINAL WHERE model = {model:String} AND version = {version:String} "
+        "AND kind = 'drift' AND dim = '' AND signal = {signal:String} "
+        "AND start = toDateTime({start:Int64}, 'UTC') AND end = toDateTime({end:Int64}, 'UTC') LIMIT 1"
+    )
+    asked = {"signal": cell.signal, "start": cell.window_s, "end": cell.window_s + cell.width_s}
+    found = await reader.rows(Detail, sql, {"model": model, "version": version, **asked})
+    return found[0].detail if found else ""
 
 
 async def findings(reader: Reader, model: str, span: Span) -> list[Finding]:

@@ -95,6 +95,12 @@ class Load(Struct, frozen=True):
     mean_confidence: float | None
 
 
+class Detail(Struct, frozen=True):
+    """What a finding says to a person."""
+
+    detail: str
+
+
 class Drift(Struct, frozen=True):
     """The worst test window of a signal in a stretch of time, with the strongest of its tests."""
 

@@ -113,8 +113,10 @@ def _direction(result: Result) -> Literal["up", "down", "both"]:
 
 
 def _sentence(result: Result) -> str:
-    sizes = f"limit {result.threshold:g}, {words.chance(result.p_value)}, {result.n:,} events against "
-    sizes += f"{result.n_reference:,}"
+    effect, low, high, limit = (
+        words.effect(result.method, value) for value in (result.effect, result.low, result.high, result.threshold)
+    )
+    sizes = f"limit {limit}, {words.chance(result.p_value)}, {result.n:,} events against {result.n_reference:,}"
     if result.method == "correlation":
         named = [
             f"that of {_name(pair.first)} and {_name(pair.second)} went from {pair.before:.2f} to {pair.after:.2f}"
@@ -123,13 +125,13 @@ def _sentence(result: Result) -> str:
         more = len(result.pairs) - len(named)
         rest = f" and {more} more changed" if more else ""
         return f"of the correlations {', '.join(named)}{rest} ({sizes})"
-    between = f"95 % interval {words.number(result.low)} to {words.number(result.high)}, {sizes}"
+    between = f"95 % interval {low} to {high}, {sizes}"
     if result.method == "reconstruction":
         return (
             f"their principal components left an error of {result.after:.3f} instead of {result.before:.3f}, a change "
-            f"of {words.number(result.effect)} σ ({between})"
+            f"of {effect} ({between})"
         )
-    return f"the events lay {words.number(result.effect)} σ from those of the reference ({between})"
+    return f"the events lay {effect} from those of the reference ({between})"
 
 
 def _name(signal: str) -> str:

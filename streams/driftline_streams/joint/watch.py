@@ -1,4 +1,4 @@
-"""The watch over how features go together: draws a sample of each closed test window from ClickHouse and tests it.
+"""The watch over how features go together: draws a sample of each day that is over from ClickHouse and tests it.
 
 In the walk: beside it. `app.py` runs it on a timer, on the one worker that reads the first partition of predictions. A
 window that stands in `drift` was judged; events that come after that do not change the judgement.
@@ -20,6 +20,7 @@ from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.effects import Effects
 from driftline_streams.kernel.limits import DAY_MS
 
+DAY_S = DAY_MS // 1000
 SAMPLE_ROWS = 5_000  # a correlation is known to 0.03, and a shift to 0.03 deviations: less than what matters
 GRACE_MS = 3_600_000  # of event time after a window, in which late events may come
 # Of the false alarms that the spec allows: beside those of single features and of the detectors.
@@ -59,7 +60,7 @@ Query = Callable[[str, Mapping[str, Any]], Awaitable[list[dict[str, Any]]]]
 
 
 class Window(NamedTuple):
-    """A closed test window of one version."""
+    """A day, or a longer test window, of one version."""
 
     version: str
     start_s: int
@@ -87,14 +88,14 @@ class Watch:
     async def __call__(self, now_ms: int) -> AsyncIterator[WatchResult]:
         """The windows that have been closed for `GRACE_MS` and were not judged yet, oldest first, one at a time.
 
-        Each is the longest test window of the spec, aligned to the epoch. Raises what the query raises; what was not
-        carried out comes again in the next round.
+        Each is a day, or the longest test window of the spec when that is longer, aligned to the epoch. Raises what the
+        query raises; what was not carried out comes again in the next round.
         """
         if self._generation != self._catalog.generation:
             self._from_s, self._generation = {}, self._catalog.generation
         for model in sorted({each.model for each in self._catalog.references() if each.joint is not None}):
             spec = self._catalog.spec(model)
-            width_s = max(spec.test_windows_s)
+            width_s = max(DAY_S, *spec.test_windows_s)
             for window in await self._due(model, width_s):
                 reference = self._reference(model, window)
                 if reference is not None:
@@ -153,4 +154,4 @@ def alpha(rules: DriftRules, width_s: int) -> float:
     """
     if rules.alpha is not None:
         return rules.alpha
-    return min(_MOST_ALPHA, BUDGET_SHARE * width_s * 1000 / DAY_MS / rules.false_alarm_days)
+    return min(_MOST_ALPHA, BUDGET_SHARE * width_s / DAY_S / rules.false_alarm_days)

@@ -53,7 +53,7 @@ def effect(method: str, value: float) -> str:
     """
     if method in {"nulls", "unseen"}:
         return share(value)
-    return f"{number(value)} σ" if method == "mean" else number(value)
+    return f"{number(value)} σ" if method in {"mean", "reconstruction", "characteristic"} else number(value)
 
 
 def number(value: float) -> str:

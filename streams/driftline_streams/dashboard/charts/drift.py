@@ -14,7 +14,16 @@ from driftline_streams.kernel import words
 # In limits; the last colours are for what the test calls drift.
 _STEPS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.5)
 _UNKNOWN = -1.0
-_NAMES = {"ks": "KS", "psi": "PSI", "mean": "mean", "nulls": "missing values", "unseen": "unseen values"}
+_NAMES = {
+    "ks": "KS",
+    "psi": "PSI",
+    "mean": "mean",
+    "nulls": "missing values",
+    "unseen": "unseen values",
+    "correlation": "a correlation",  # of all features together, as those that follow
+    "reconstruction": "reconstruction error",
+    "characteristic": "characteristic function",
+}
 
 
 def signal_name(signal: str) -> str:

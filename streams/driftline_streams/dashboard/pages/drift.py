@@ -82,8 +82,11 @@ class DriftPanels:
         name = charts.signal_name(cell.signal)
         when = words.when(cell.window_s * 1000, (cell.window_s + cell.width_s) * 1000)
         found = await queries.histograms(self._reader, self._model, version, cell)
-        if not found.bins:
-            self._detail.blank("There was nothing to compare in this window.", f"{name} {when}")
+        if not found.bins:  # as of all features together
+            said = await queries.drift_detail(self._reader, self._model, version, cell)
+            tested = cell.state != "insufficient data"
+            verdict = f"{charts.strongest(cell)}: {charts.verdict(cell)}." if tested else ""
+            self._detail.blank(said or verdict or "There was nothing to compare in this window.", f"{name} {when}")
             return
         shade = colour(self._page.palette, self._versions, version)
         self._detail.show(
