@@ -80,3 +80,19 @@ def test_what_was_not_tested_does_not_dilute_belief() -> None:
     assert significance.believed(np.array([0.009, math.nan, math.nan]), 0.01).tolist() == [True, False, False]
     assert significance.believed(np.array([math.nan]), 0.01).tolist() == [False]
     assert significance.believed(np.empty(0), 0.01).tolist() == []
+
+
+@given(arrays(np.float64, (6, 3), elements=st.floats(0, 1) | st.just(math.nan)), st.floats(0.001, 0.3))
+def test_things_are_found_by_the_smallest_of_their_tests_as_simes_has_it(p: np.ndarray, alpha: float) -> None:
+    found = significance.believed(p, alpha)
+    simes = np.full(len(p), math.nan)
+    for row, values in enumerate(p):
+        mine = np.sort(values[~np.isnan(values)])
+        if len(mine):
+            simes[row] = (mine * len(mine) / np.arange(1, len(mine) + 1)).min()
+    chosen = significance.believed(simes, alpha)
+    assert np.array_equal(found.any(axis=1), chosen)
+    for row in np.flatnonzero(chosen).tolist():
+        mine = p[row][~np.isnan(p[row])]
+        level = alpha * chosen.sum() / (~np.isnan(simes)).sum()
+        assert np.array_equal(found[row][~np.isnan(p[row])], stats.false_discovery_control(mine) <= level)

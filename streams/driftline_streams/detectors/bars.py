@@ -42,10 +42,14 @@ def numeric(pairs: Pairs) -> list[Bars]:
     cuts, places = pairs.edges[rows, bins].tolist(), group[rows, bins].tolist()
     last = group[:, -1].tolist()
     made = []
-    for row, (ours, theirs) in enumerate(zip(sides[0].tolist(), expected.tolist(), strict=True)):
+    for row, both in enumerate(zip(sides[0].astype(np.int64).tolist(), expected, strict=True)):
         first, end = ends[row], ends[row + 1]
         names = _ranges(tuple(cuts[first:end]))
-        made.append(_bars(names, [*places[first:end], last[row]], ours, theirs, missing[row]))
+        ours, theirs = both
+        if len(names) < RANGES:  # ties: some bars hold nothing
+            kept = [*places[first:end], last[row]]
+            ours, theirs = [ours[place] for place in kept], [theirs[place] for place in kept]
+        made.append(_bars(names, ours, theirs, missing[row]))
     return made
 
 
@@ -56,38 +60,33 @@ def categorical(pairs: Pairs) -> list[Bars]:
     for row, signal in enumerate(pairs.signals):
         names = list(signal.profile.categories)
         listed = [place for place, name in enumerate(names) if name != OTHER_CATEGORY]
-        ours, theirs = pairs.observed[row].astype(np.int64).tolist(), expected[row].tolist()
+        ours, theirs = pairs.observed[row].astype(np.int64).tolist(), expected[row]
         shown = sorted(listed, key=lambda place: (-ours[place] - theirs[place], names[place]))[:CATEGORIES]
         rest = set(range(len(names))).difference(shown)
         labels = [_quoted(names[place]) for place in shown]
         ours_shown, theirs_shown = [ours[place] for place in shown], [theirs[place] for place in shown]
         ours_shown += [sum(ours[place] for place in rest), ours[len(names)]]
-        theirs_shown += [sum(theirs[place] for place in rest), 0.0]
-        places = range(len(ours_shown))
-        made.append(_bars([*labels, OTHER, UNSEEN], places, ours_shown, theirs_shown, missing[row]))
+        theirs_shown += [round(sum(theirs[place] for place in rest), 2), 0.0]
+        made.append(_bars([*labels, OTHER, UNSEEN], ours_shown, theirs_shown, missing[row]))
     return made
 
 
-def _scaled(pairs: Pairs, expected: Floats) -> tuple[Floats, list[tuple[float, float]]]:
-    """What to expect of as many events as the window has, in its bars and of missing ones (beside the observed)."""
+def _scaled(pairs: Pairs, expected: Floats) -> tuple[list[list[float]], list[tuple[int, float]]]:
+    """What to expect of as many events as the window has, in its bars, and of missing ones beside the observed."""
     with np.errstate(invalid="ignore", divide="ignore"):
         events = pairs.ours.n + pairs.ours.nulls
         rate = np.nan_to_num(pairs.theirs.nulls / (pairs.theirs.nulls + pairs.theirs.n))
         shares = np.nan_to_num(expected / expected.sum(axis=1, keepdims=True))
-    missing = zip(pairs.ours.nulls.tolist(), (events * rate).tolist(), strict=True)
-    return shares * (events * (1 - rate))[:, None], list(missing)
+    missing = zip(pairs.ours.nulls.astype(np.int64).tolist(), (events * rate).round(2).tolist(), strict=True)
+    return (shares * (events * (1 - rate))[:, None]).round(2).tolist(), list(missing)
 
 
-def _bars(
-    names: Sequence[str],
-    places: Sequence[int],
-    observed: Sequence[float],
-    expected: Sequence[float],
-    missing: tuple[float, float],
-) -> Bars:
-    triples = [(name, observed[place], expected[place]) for name, place in zip(names, places, strict=True)]
-    there = [triple for triple in (*triples, (MISSING, *missing)) if triple[1] or triple[2] >= 0.005]
-    return Bars({name: int(ours) for name, ours, _ in there}, {name: round(theirs, 2) for name, _, theirs in there})
+def _bars(names: Sequence[str], ours: Sequence[int], theirs: Sequence[float], missing: tuple[int, float]) -> Bars:
+    observed, expected = dict(zip(names, ours, strict=True)), dict(zip(names, theirs, strict=True))
+    observed[MISSING], expected[MISSING] = missing
+    for name in [name for name, count in observed.items() if not count and not expected[name]]:
+        del observed[name], expected[name]
+    return Bars(observed, expected)
 
 
 def _quoted(name: str) -> str:

@@ -2,14 +2,15 @@
 
 In the walk: `features` asks when a test window closes. Every signal of the reference is tested, so that one that has
 disappeared is seen. A finding needs enough values on both sides, an effect over its limit, and significance among all
-tests of the window (Benjamini-Hochberg; those of the segments are judged together, apart from those of the whole). With
-a million rows everything is significant; with thirty nothing is. A signal that cannot be judged has insufficient data,
+signals of the window (Benjamini-Hochberg; segments are judged together, apart from the whole). With a million rows
+everything is significant; with thirty nothing is. A signal that cannot be judged has insufficient data,
 which is not the absence of drift.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -54,26 +55,22 @@ def compare(  # noqa: PLR0917
     decided = _decide(Tests.join([each.tests for each in measured]), [not s.dim for s in signals], rules, thresholds)
     described = [description for each in measured for description in _described(each)]
     return [
-        Result(
-            dim=signal.dim,
-            value=signal.value,
-            signal=signal.name,
-            **verdict._asdict(),
-            seasonal=signal.expected is not None,
-            before=before,
-            after=after,
-            measures=values,
-            p_values=p_values,
-            observed=histograms.observed,
-            expected=histograms.expected,
+        Result._make(
+            (
+                *(signal.dim, signal.value, signal.name),
+                *verdict,
+                signal.expected is not None,
+                *_levels(verdict.method, values),
+                *(values, p_values),
+                *histograms,
+            )
         )
         for signal, verdict, (values, p_values), histograms in zip(signals, decided, described, shown, strict=True)
-        for before, after in [_levels(verdict.method, values)]
     ]
 
 
 class _Verdict(NamedTuple):
-    """The fields of a `Result` that the tests decide."""
+    """The fields of a `Result` that the tests decide, in its order."""
 
     state: State
     method: Method
@@ -95,9 +92,7 @@ def _decide(tests: Tests, whole: Sequence[bool], rules: DriftRules, thresholds: 
         found[rows] = believed(p_values[rows], thresholds.alpha) & (strength[rows] >= 1)
     # The strongest of those that found drift, else of those that could, else of what there is; the first without any.
     rank = np.where(found, 3.0, np.where(judged, 2.0, 1.0))
-    order = np.where(
-        np.isnan(tests.effect), np.where(np.isnan(tests.limit), -1.0, 0.0), rank + strength / (1 + strength)
-    )
+    order = np.where(np.isnan(tests.effect), np.where(np.isnan(tests.limit), -1.0, 0.0), rank + 1 - 1 / (1 + strength))
     best = order.argmax(axis=1) if len(order) else np.empty(0, np.int64)
     states: list[State] = [
         "drift" if any_ else "ok" if enough else "insufficient data"
@@ -118,9 +113,12 @@ def _described(measured: Measured) -> list[tuple[dict[str, float], dict[str, flo
 
 def _by_signal(columns: Mapping[str, Floats]) -> list[dict[str, float]]:
     table = np.array(list(columns.values())).T
+    finite = np.isfinite(table)
     return [
-        {name: value for name, value, there in zip(columns, row, some, strict=True) if there}
-        for row, some in zip(table.tolist(), np.isfinite(table).tolist(), strict=True)
+        dict(zip(columns, row, strict=True))
+        if all_
+        else {name: value for name, value, there in zip(columns, row, some, strict=True) if there}
+        for row, some, all_ in zip(table.tolist(), finite.tolist(), finite.all(axis=1).tolist(), strict=True)
     ]
 
 
@@ -139,7 +137,7 @@ def rows(reference: Reference, version: str, window: WideCell, results: Sequence
     n = len(results)
     texts = ("dim", "value", "signal", "state", "method")
     numbers = ("statistic", "threshold", "effect", "low", "high", "p_value")
-    columns = dict(zip(Result._fields, zip(*results, strict=True), strict=True)) if n else {}
+    columns = dict(zip(Result._fields, zip(*results, strict=True) if n else repeat(()), strict=False))
     return Rows(
         "drift",
         n,

@@ -9,6 +9,7 @@ Press et al. (2007), Numerical Recipes, 3rd ed., sections 6.2, 6.14.12.
 Hill (1970), Algorithm 395: Student's t-distribution, Communications of the ACM 13(10).
 Abramowitz and Stegun (1964), Handbook of Mathematical Functions, 26.7.5.
 Benjamini and Hochberg (1995), Controlling the false discovery rate, JRSS B 57.
+Benjamini and Bogomolov (2014), Selective inference on multiple families of hypotheses, JRSS B 76.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from driftline_streams.kernel.histogram import Floats, Ints
+from driftline_streams.kernel.histogram import Floats
 
 Z_95 = 1.959963984540054  # of the normal distribution, both sides
 _erfc = np.frompyfunc(math.erfc, 1, 1)
@@ -113,14 +114,30 @@ def kolmogorov(statistic: npt.ArrayLike, n: npt.ArrayLike, reference_n: npt.Arra
 
 
 def believed(p_values: Floats, alpha: float) -> npt.NDArray[np.bool_]:
-    """Which tests to believe so that at most `alpha` of those believed are expected to be false (Benjamini-Hochberg).
+    """Which tests to believe so that at most `alpha` of the things found are expected to be found falsely.
+
+    Of shape `(things,)`, one test each, that is Benjamini and Hochberg's procedure. Of shape `(things, tests)` a thing
+    is found when one of its tests is believed: the tests of a thing are one p-value by Simes, the procedure chooses
+    among the things, and within each chosen one it is done again at `alpha` times the share of things chosen (Benjamini
+    and Bogomolov). Done over all tests alike, each of three tests that find one true change would excuse a false one.
 
     NaN is never believed and does not count as a test.
 
     >>> believed(np.array([0.001, 0.04, 0.03, np.nan]), 0.05).tolist()
     [True, True, True, False]
+    >>> believed(np.array([[0.001, 0.9], [0.04, np.nan], [np.nan, np.nan]]), 0.05).tolist()
+    [[True, False], [True, False], [False, False]]
     """
-    tested = np.sort(p_values[~np.isnan(p_values)])
-    rank: Ints = np.arange(1, len(tested) + 1)
-    below = np.flatnonzero(tested <= alpha * rank / max(1, len(tested)))
-    return p_values <= (tested[below[-1]] if len(below) else -1.0)
+    p = p_values if p_values.ndim == 2 else p_values[:, None]
+    tests = (~np.isnan(p)).sum(axis=1, keepdims=True)
+    ordered = np.sort(p, axis=1)  # NaN last
+    adjusted = ordered * tests / np.arange(1, p.shape[1] + 1)
+    simes = np.fmin.reduce(adjusted, axis=1, initial=np.inf)
+    tested = np.sort(simes[tests[:, 0] > 0])
+    below = np.flatnonzero(tested <= alpha * np.arange(1, len(tested) + 1) / max(1, len(tested)))
+    if not len(below):
+        return np.zeros(p_values.shape, np.bool_)
+    level = alpha * (below[-1] + 1) / len(tested)
+    within = np.where(adjusted <= level, ordered, -1.0).max(axis=1, keepdims=True)
+    found: npt.NDArray[np.bool_] = (p <= within).reshape(p_values.shape)
+    return found
