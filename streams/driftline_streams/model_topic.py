@@ -32,6 +32,7 @@ from driftline_streams.transport.connection import librdkafka
 log = structlog.get_logger(__name__)
 
 TIMEOUT_S = 15.0
+MAX_BYTES = 8_000_000  # of a record
 _WHO = "driftline-who"  # header of who published a record
 _decoder = msgspec.json.Decoder(ModelSpec | Reference)
 
@@ -105,17 +106,39 @@ def publish(settings: Settings, records: Sequence[ModelSpec | Reference]) -> Non
     Unavailable
         If the broker has not acknowledged all of them in time.
     """
-    producer = Producer({**librdkafka(settings), "acks": "all", "message.timeout.ms": int(TIMEOUT_S * 1000)})
+    _send(settings, [(key_of(record), msgspec.json.encode(record)) for record in records])
+
+
+def take_back(settings: Settings, keys: Sequence[str]) -> None:
+    """Write a tombstone for each key, so that every worker forgets its record; waits and raises as `publish` does."""
+    _send(settings, [(key, None) for key in keys])
+
+
+def _send(settings: Settings, messages: Sequence[tuple[str, bytes | None]]) -> None:
+    producer = Producer(
+        {
+            **librdkafka(settings),
+            "acks": "all",
+            "message.timeout.ms": int(TIMEOUT_S * 1000),
+            # Profiles of a thousand features are 1.5 MB of digits, and less than half of that on their way: the broker
+            # measures what it gets, the client what it is given.
+            "compression.type": "zstd",
+            "message.max.bytes": MAX_BYTES,
+        }
+    )
     failed: list[str] = []
     who = _who().encode()
-    for record in records:
-        producer.produce(
-            MODELS.full_name(settings.topic_prefix),
-            msgspec.json.encode(record),
-            key_of(record),
-            headers=[(_WHO, who)],
-            on_delivery=lambda error, _: failed.append(error.str()) if error else None,
-        )
+    for key, value in messages:
+        try:
+            producer.produce(
+                MODELS.full_name(settings.topic_prefix),
+                value,
+                key,
+                headers=[(_WHO, who)],
+                on_delivery=lambda error, _: failed.append(error.str()) if error else None,
+            )
+        except KafkaException as error:  # larger than the client takes
+            failed.append(f"{key}: {error.args[0].str()}")
     if producer.flush(TIMEOUT_S) or failed:
         reason = failed[0] if failed else f"no answer within {TIMEOUT_S:.0f} s"
         raise Unavailable(
@@ -173,16 +196,24 @@ class Follower:
             If the end is not reached in time.
         """
         start = TopicPartition(self._topic, 0, OFFSET_BEGINNING)
-        try:
-            self._consumer.get_watermark_offsets(start, timeout=TIMEOUT_S)  # fails where assign would wait for ever
-        except KafkaException as error:
-            raise Unavailable(
-                f"cannot read {self._topic} from {self._bootstrap}: {error.args[0].str()}; "
-                "is Kafka up (`driftline up`) and the topic created (`driftline topics`)?"
-            ) from None
+        deadline = time.monotonic() + TIMEOUT_S
+        while True:
+            try:
+                # Fails where assign would wait for ever.
+                self._consumer.get_watermark_offsets(start, timeout=TIMEOUT_S)
+                break
+            except KafkaException as failure:
+                error = failure.args[0]
+                # A topic that has just been created is known to its leader a moment later than to the others.
+                if error.code() == KafkaError.NOT_LEADER_FOR_PARTITION and time.monotonic() < deadline:
+                    time.sleep(0.1)
+                    continue
+                raise Unavailable(
+                    f"cannot read {self._topic} from {self._bootstrap}: {error.str()}; "
+                    "is Kafka up (`driftline up`) and the topic created (`driftline topics`)?"
+                ) from None
         self._consumer.assign([start])
         entries: list[Entry] = []
-        deadline = time.monotonic() + TIMEOUT_S
         while not self._at_end:
             if time.monotonic() > deadline:
                 raise Unavailable(f"{self._topic} could not be read to its end within {TIMEOUT_S:.0f} s")

@@ -11,6 +11,7 @@ import pytest
 
 from driftline_schemas.records import Label, Prediction
 from driftline_streams.demo import events, scores
+from driftline_streams.demo.features import SEGMENTS
 from driftline_streams.demo.run import SPEC
 from driftline_streams.model_topic import read_specs
 
@@ -94,6 +95,13 @@ def test_the_reference_is_the_whole_of_january(scored: Any) -> None:
     assert sum(reference.signals["prediction"].categories.values()) == 27_004
     assert reference.signals["latency_ms"].moments.n == 27_004
     assert reference.signals["feature:pressure"].moments.nulls > 0
+    assert {key: sum(piece.n for piece in slices.values()) for key, slices in reference.segments.items()} == {
+        "origin": 27_004,
+        "carrier": 27_004,
+    }
+    assert reference.rhythm.slots == 168
+    assert {"score", "feature:sched_hour", "feature:carrier"} < set(reference.rhythm.counts)
+    assert "feature:pressure" not in reference.rhythm.counts  # four Mondays of weather are no rhythm
 
 
 def test_the_spec_describes_the_features_that_the_events_carry(scored: Any) -> None:
@@ -102,4 +110,4 @@ def test_the_spec_describes_the_features_that_the_events_carry(scored: Any) -> N
     assert isinstance(first, Prediction)
     assert spec.model == first.model
     assert set(spec.features) == set(first.features)
-    assert set(spec.segments) == set(first.segment)
+    assert set(spec.segments) == set(first.segment) == set(SEGMENTS)

@@ -45,6 +45,12 @@ def daily(at_ms: Ints, size: float, seed: int = 2) -> np.ndarray:
     return noise + size * np.sin(2 * np.pi * slot(at_ms, 24) / 24)
 
 
+def weekly(at_ms: Ints) -> np.ndarray:
+    """Daily, but at weekends."""
+    values: np.ndarray = daily(at_ms, 1) + 2 * (slot(at_ms, 168) >= 5 * 24)
+    return values
+
+
 def test_three_weeks_are_known_by_the_hour_of_the_week_and_three_days_by_that_of_the_day() -> None:
     for days, slots in ((21.5, 168), (20, 24), (3.5, 24)):
         at_ms = times(days, 20_000)
@@ -96,9 +102,25 @@ def test_one_odd_monday_is_no_rhythm() -> None:
     assert made(at_ms, x=level + 3 * every_monday).rhythm is not None
 
 
+def test_a_day_in_the_life_of_odd_weeks_is_still_a_day() -> None:
+    at_ms = times(28, 40_000)
+    of_day = np.random.default_rng(7).standard_normal(28)[(at_ms - MONDAY_MS) // DAY_MS]  # as weather is
+    values = daily(at_ms, 1) + 2 * of_day
+    rhythm = rhythm_of(made(at_ms, x=values, y=of_day))
+    assert set(rhythm.counts) == {"feature:x"}
+    assert rhythm.slots == 168
+    counts = np.array(rhythm.counts["feature:x"])
+    assert counts.sum(axis=1).tolist() == rhythm.n
+    shares = (counts / counts.sum(axis=1, keepdims=True)).reshape(7, 24, 10)
+    assert np.abs(shares - shares.mean(axis=0)).max() < 0.01
+    assert rhythm.means["feature:x"][:24] == rhythm.means["feature:x"][24:48]
+    noon = values[slot(at_ms, 24) == 12]
+    assert rhythm.means["feature:x"][12] == pytest.approx(noon.mean(), abs=0.001)
+
+
 def test_levels_by_the_hour_are_those_of_its_values() -> None:
     at_ms = times(28, 60_000)
-    values = 1e6 + 10 * daily(at_ms, 1)
+    values = 1e6 + 10 * weekly(at_ms)
     rhythm = rhythm_of(made(at_ms, x=values))
     for index in (0, 30, 167):
         mine = values[slot(at_ms, 168) == index]
@@ -117,7 +139,7 @@ def test_a_mean_can_move_where_the_bins_do_not() -> None:
 
 def test_what_is_expected_of_an_hour_is_what_it_held() -> None:
     at_ms = times(28, 60_000)
-    values = daily(at_ms, 1)
+    values = weekly(at_ms)
     reference = made(at_ms, x=values)
     profile = reference.signals["feature:x"]
     hour = MONDAY_MS + 100 * 7 * DAY_MS + 30 * HOUR_MS
@@ -130,6 +152,9 @@ def test_what_is_expected_of_an_hour_is_what_it_held() -> None:
     day = expected(reference, "feature:x", hour // DAY_MS * DAY_MS, DAY_MS)
     assert day is not None
     assert day.mean == pytest.approx(0, abs=0.05)
+    sunday = expected(reference, "feature:x", MONDAY_MS + 6 * DAY_MS, DAY_MS)
+    assert sunday is not None
+    assert sunday.mean == pytest.approx(2, abs=0.05)
 
 
 def test_values_beyond_all_measure_are_no_accident() -> None:

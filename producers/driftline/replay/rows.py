@@ -39,10 +39,11 @@ class Rows:
     """Makes the records of one spec.
 
     The kind of a feature in a CSV file (numbers, true/false or text) is decided by the first chunk and then holds for
-    the file: a later cell of another kind makes a bad row.
+    the file: a later cell of another kind makes a bad row. Rows that the pipeline would refuse are bad as well, but not
+    where they are `only_read`: training data have no predictions.
     """
 
-    def __init__(self, spec: ReplaySpec, names: list[str]) -> None:
+    def __init__(self, spec: ReplaySpec, names: list[str], *, only_read: bool = False) -> None:
         columns = spec.replay
         self._columns = columns
         self._model = columns.model or Constant(spec.model.model if spec.model else "")
@@ -51,6 +52,7 @@ class Rows:
         self._readers: dict[str, Callable[[Cell], Any]] = {}
         self._time = time_reader(as_time(columns.timestamp))
         self._label_time = time_reader(as_time(columns.labels.timestamp)) if columns.labels else None
+        self._only_read = only_read
         self._now_ms = time.time_ns() // 1_000_000
 
     def predictions(self, chunk: Chunk, file: str) -> Iterator[tuple[int, Prediction | BadRow]]:
@@ -61,7 +63,8 @@ class Rows:
         for i, number in enumerate(chunk.numbers):
             try:
                 record = self._prediction(chunk.columns, i)
-                encode_prediction(record, self._now_ms)  # so that what the pipeline would refuse is shown here
+                if not self._only_read:
+                    encode_prediction(record, self._now_ms)  # so that what the pipeline would refuse is shown here
                 yield i, record
             except (Unfit, EventDropped, TypeError, ValueError) as error:
                 yield i, BadRow(file, number, _reason(error))

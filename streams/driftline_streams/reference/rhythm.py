@@ -7,7 +7,7 @@ that was left out better than all hours together do. A month of which one Monday
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -43,27 +43,48 @@ class Rhythms(NamedTuple):
     effects: dict[str, float]
 
 
+class Cycle(NamedTuple):
+    """The events by period (a day or a week) and by slot of it."""
+
+    slots: Literal[24, 168]
+    slot: Ints  # of each event, shape (n,)
+    cell: Ints  # of each event: period times slots plus slot
+    periods: int
+
+    @classmethod
+    def of(cls, times_ms: Ints, slots: Literal[24, 168]) -> Cycle:
+        """Those at these times."""
+        periods, place = np.unique(_period(times_ms, slots), return_inverse=True)
+        slot = hours.slot(times_ms, slots)
+        return cls(slots, slot, place * slots + slot, len(periods))
+
+    def sums(self, rows: Ints, weights: Floats | None = None) -> Floats:
+        """The sums of the events `rows` (or of their weights) in each cell, shape `(periods, slots)`."""
+        cells = np.bincount(self.cell[rows], weights=weights, minlength=self.periods * self.slots)
+        return cells.reshape(self.periods, self.slots).astype(np.float64)
+
+
 def learn(columns: Mapping[str, Binned], times_ms: Ints) -> Rhythms | None:
     """The rhythm of all columns (of the same events, at `times_ms`), `None` when there is none or too little to tell.
 
     Slots are hours of the week when the events span 21 days and at least three weeks have events, else hours of the day
-    when they span three days and three have events.
+    when they span three days and three have events. Among hours of the week, a signal whose days are told apart by no
+    more than chance has the same rhythm every day.
     """
-    if not len(times_ms):
-        return None
-    slots = _slots(times_ms)
+    slots = _slots(times_ms) if len(times_ms) else None
     if slots is None:
         return None
-    slot = hours.slot(times_ms, slots)
-    period = _period(times_ms, slots)
-    found = {name: _movement(column, slot, period, slots) for name, column in columns.items()}
+    cycles = [Cycle.of(times_ms, slots)]
+    if slots == 168:
+        cycles.append(Cycle.of(times_ms, 24))
+    found = {name: _movement(column, cycles) for name, column in columns.items()}
     moving = {name: movement for name, movement in found.items() if movement is not None}
     if not moving:
         return None
     numeric = {name: movement for name, movement in moving.items() if columns[name].values is not None}
     rhythm = Rhythm(
         slots=slots,
-        n=np.bincount(slot, minlength=slots).tolist(),
+        n=np.bincount(cycles[0].slot, minlength=slots).tolist(),
         means={name: m.means for name, m in numeric.items()},
         deviations={name: m.deviations for name, m in numeric.items()},
         counts={name: m.counts for name, m in moving.items()},
@@ -99,38 +120,61 @@ def _period(times_ms: Ints, slots: int) -> Ints:
     return times_ms // DAY_MS if slots == hours.DAY else (times_ms - monday_ms) // (7 * DAY_MS)
 
 
-def _movement(column: Binned, slot: Ints, period: Ints, slots: int) -> Movement | None:
-    """How a signal moves; `None` when it does not."""
-    present = column.bin >= 0
-    if not present.any():
+def _movement(column: Binned, cycles: Sequence[Cycle]) -> Movement | None:
+    """How a signal moves with the first of the cycles, in the way of the one that tells most; `None` with none."""
+    present = np.flatnonzero(column.bin >= 0)
+    if not len(present):
         return None
+    effects = [max(_effect_on_shares(_table(column, cycle)), _effect_on_means(column, cycle)) for cycle in cycles]
+    if max(effects) < MIN_EFFECT:
+        return None
+    finest, best = cycles[0], cycles[int(np.argmax(effects))]
+    counts = _table(column, best).sum(axis=0)[:, :-1]
+    means = deviations = np.zeros(best.slots)
+    if column.values is not None:
+        values, centre, scale = _standardised(column, present)
+        n, sums, squares = (best.sums(present, weights).sum(axis=0) for weights in (None, values, values**2))
+        level = sums / np.maximum(n, 1)
+        spread = np.sqrt(np.maximum(squares / np.maximum(n, 1) - level**2, 0.0))
+        means = np.where(n > 0, _rounded(centre + scale * level, scale), 0.0)
+        deviations = _rounded(scale * spread, scale)
+    if best is not finest:
+        counts = _spread(finest.sums(present).sum(axis=0), np.tile(counts, (finest.slots // best.slots, 1)))
+        means, deviations = (np.tile(levels, finest.slots // best.slots) for levels in (means, deviations))
+    return Movement(max(effects), counts.tolist(), means.tolist(), deviations.tolist())
+
+
+def _table(column: Binned, cycle: Cycle) -> Ints:
+    """The events by cell and coarse bin, shape `(periods, slots, bins + 1)`.
+
+    One bin more for the events without a value: some features are missing at night.
+    """
     group = hours.groups(column.profile)
     bins = int(group.max()) + 1
-    # One bin more for the events without a value: some features are missing at night.
-    coarse = np.where(present, group[column.bin], bins)
-    periods, place = np.unique(period, return_inverse=True)
-    cell = place * slots + slot
-    shape = (len(periods), slots)
-    table = np.bincount(cell * (bins + 1) + coarse, minlength=len(periods) * slots * (bins + 1))
-    table = table.reshape(*shape, bins + 1)
-    counts = table.sum(axis=0)
-    effect = _effect_on_shares(table) if _differ(counts) else 0.0
-    means = deviations = np.zeros(slots)
-    if column.values is not None:
-        values, where = column.values[present].clip(-MAX_MAGNITUDE, MAX_MAGNITUDE), cell[present]
-        centre, scale = float(values.mean()), float(values.std())
-        scaled = (values - centre) / scale if scale else np.zeros(len(values))
-        n, sums, squares = (_by_cell(where, weights, shape) for weights in (None, scaled, scaled**2))
-        if _levels_differ(n.sum(axis=0), sums.sum(axis=0)):
-            effect = max(effect, _effect_on_means(n, sums))
-        of_slot = n.sum(axis=0)
-        level = sums.sum(axis=0) / np.maximum(of_slot, 1)
-        spread = np.sqrt(np.maximum(squares.sum(axis=0) / np.maximum(of_slot, 1) - level**2, 0.0))
-        means = np.where(of_slot > 0, _rounded(centre + scale * level, scale), 0.0)
-        deviations = _rounded(scale * spread, scale)
-    if effect < MIN_EFFECT:
-        return None
-    return Movement(effect, counts[:, :bins].tolist(), means.tolist(), deviations.tolist())
+    coarse = np.where(column.bin >= 0, group[column.bin], bins)
+    cells = np.bincount(cycle.cell * (bins + 1) + coarse, minlength=cycle.periods * cycle.slots * (bins + 1))
+    return cells.reshape(cycle.periods, cycle.slots, bins + 1)
+
+
+def _standardised(column: Binned, present: Ints) -> tuple[Floats, float, float]:
+    """The values that are there, with mean 0 and deviation 1, and what their mean and deviation were."""
+    assert column.values is not None  # noqa: S101 - only asked of numbers
+    values = column.values[present].clip(-MAX_MAGNITUDE, MAX_MAGNITUDE)
+    centre, scale = float(values.mean()), float(values.std())
+    return ((values - centre) / scale if scale else np.zeros(len(values))), centre, scale
+
+
+def _spread(n: Floats, counts: Ints) -> Ints:
+    """As many as `n` (shape `(slots,)`) in the proportions of `counts` (shape `(slots, bins)`), in whole numbers.
+
+    By the largest remainders, so that every slot keeps its number.
+    """
+    exact = n[:, None] * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    whole = np.floor(exact)
+    left = n - whole.sum(axis=1)
+    rank = np.argsort(np.argsort(whole - exact, axis=1, kind="stable"), axis=1)
+    spread: Ints = (whole + (rank < left[:, None])).astype(np.int64)
+    return spread
 
 
 def _differ(counts: Ints) -> bool:
@@ -154,8 +198,11 @@ def _effect_on_shares(table: Ints) -> float:
     """How much nearer each period left out is to the same hours of the others than to all their hours together.
 
     In mean squared distances of shares over the variance of chance, an event; `table` has the shape
-    `(periods, slots, bins)`. Without a rhythm it is negative, with a strong one the chi-square distance of the hours.
+    `(periods, slots, bins)`. Without a rhythm it is negative, with a strong one the chi-square distance of the hours;
+    0 when hours are not more different than chance makes them.
     """
+    if not _differ(table.sum(axis=0)):
+        return 0.0
     used = table[..., table.any(axis=(0, 1))].astype(np.float64)
     whole = used.sum(axis=(0, 1))
     others = used.sum(axis=0) - used
@@ -168,11 +215,15 @@ def _effect_on_shares(table: Ints) -> float:
     return float((n * gain / (whole / whole.sum())).sum() / whole.sum())
 
 
-def _effect_on_means(n: Floats, sums: Floats) -> float:
-    """The same of the means of standardised values: the share of their variance that the hours explain.
-
-    `n` and `sums` have the shape `(periods, slots)`.
-    """
+def _effect_on_means(column: Binned, cycle: Cycle) -> float:
+    """The same of the means of numbers: the share of their variance that the hours explain; 0 for categories."""
+    if column.values is None:
+        return 0.0
+    present = np.flatnonzero(column.bin >= 0)
+    values, _, _ = _standardised(column, present)
+    n, sums = cycle.sums(present), cycle.sums(present, values)
+    if not _levels_differ(n.sum(axis=0), sums.sum(axis=0)):
+        return 0.0
     others_n, others_sums = n.sum(axis=0) - n, sums.sum(axis=0) - sums
     flat = (others_sums.sum(axis=1) / np.maximum(others_n.sum(axis=1), 1))[:, None]
     predicted = np.where(others_n > 0, others_sums / np.maximum(others_n, 1), flat)
@@ -183,10 +234,6 @@ def _effect_on_means(n: Floats, sums: Floats) -> float:
 def _shares(counts: Floats) -> Floats:
     shares: Floats = counts / np.maximum(counts.sum(axis=-1, keepdims=True), 1.0)
     return shares
-
-
-def _by_cell(cell: Ints, weights: Floats | None, shape: tuple[int, int]) -> Floats:
-    return np.bincount(cell, weights=weights, minlength=shape[0] * shape[1]).reshape(shape).astype(np.float64)
 
 
 def _rounded(values: Floats, scale: float) -> Floats:

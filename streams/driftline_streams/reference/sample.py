@@ -67,7 +67,6 @@ class Sample:
     def __init__(self, spec: ModelSpec) -> None:
         self._spec = spec
         self._times_ms = array("q")
-        self._failed = array("d")
         self._columns: dict[str, Sparse] = {}
         self._segments: dict[str, Sparse] = {key: Sparse() for key in spec.segments}
         self._watched = {name for name, feature in spec.features.items() if feature.monitor} if spec.features else None
@@ -79,15 +78,18 @@ class Sample:
         self,
         time_ms: int,
         *,
-        failed: bool,
+        failed: bool | None,
         answers: Mapping[str, float | str | bool | None],
         features: Mapping[str, float | str | bool | None],
         segment: Mapping[str, str | None],
     ) -> None:
-        """One event; `answers` are by signal: "score", "confidence", "prediction" and "latency_ms"."""
+        """One event; `answers` are by signal: "score", "confidence", "prediction" and "latency_ms".
+
+        `failed` is None where nobody knows: then there is no error rate to compare with.
+        """
         row = len(self._times_ms)
         self._times_ms.append(time_ms)
-        self._failed.append(failed)
+        self._put("error_rate", row, None if failed is None else float(failed))
         for signal, value in answers.items():
             self._put(signal, row, value)
         for name, value in features.items():
@@ -132,7 +134,6 @@ class Sample:
             for signal, kind in kinds.items()
         }
         columns = {signal: values for signal, values in columns.items() if _any(values)}
-        columns["error_rate"] = np.array(self._failed, np.float64)
         return build(
             self._spec.model,
             version,
