@@ -6,7 +6,7 @@ ARGS ?=
 SEEDS ?= 20
 SEED_FROM ?= 1
 
-.PHONY: demo test chaos bench freshness growth memory check lint format lock clean help
+.PHONY: demo test chaos bench freshness growth memory calibrate check lint format lock clean help
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -36,6 +36,9 @@ chaos: $(VENV)/dev.stamp ## the crash test, SEEDS=20 from SEED_FROM=1; ARGS="--r
 
 growth: $(VENV)/dev.stamp ## what an event costs with many models, features and partitions, and when it is rare; writes docs/growth.md
 	@$(BIN)/python -m tests.bench.growth $(ARGS)
+
+calibrate: $(VENV)/dev.stamp ## how long each detector runs without a false alarm; renews the table that thresholds come from
+	$(BIN)/python -m driftline_streams.detectors.calibrate
 
 format: $(VENV)/dev.stamp ## put the code into its one shape
 	$(BIN)/ruff check --fix .

@@ -10,8 +10,7 @@ from msgspec import Struct, field
 
 from driftline_schemas.records import Detection
 from driftline_schemas.spec import ModelSpec, Reference
-from driftline_streams.detectors import drift
-from driftline_streams.detectors.budget import thresholds
+from driftline_streams.detectors import budget, drift
 from driftline_streams.detectors.levels import changes, watch_of
 from driftline_streams.detectors.watch import Point, Watch, WatchState
 from driftline_streams.kernel import moments
@@ -20,7 +19,7 @@ from driftline_streams.kernel.effects import Rows
 from driftline_streams.windows.cells import WideCell
 from driftline_streams.windows.sources import NEVER_MS
 
-MAX_WATCHES = 200  # signals with online detectors: 3 KB of state each, written with every closed feature window
+MAX_WATCHES = 200  # signals with online detectors: 4 KB of state each, written with every closed feature window
 _ON_BASE_WINDOWS = frozenset({"score", "confidence", "latency_ms"})  # watched there, sooner
 
 
@@ -40,10 +39,9 @@ class Features:
         self._spec, self._version, self._reference = spec, version, reference
         self._state = state
         self._ignored = frozenset(f"feature:{name}" for name, feature in spec.features.items() if not feature.monitor)
+        kept = {signal: old for signal, old in state.watches.items() if signal not in self._ignored}
         self._watches: dict[str, Watch] = {
-            signal: watch_of(spec, reference, signal, old)
-            for signal, old in state.watches.items()
-            if signal not in self._ignored
+            signal: watch_of(spec, reference, signal, self._allowed(len(kept)), old) for signal, old in kept.items()
         }
         self._unwatched = 0  # windows of signals beyond `MAX_WATCHES`
         self.changed = False  # since the last snapshot that was stored
@@ -92,7 +90,8 @@ class Features:
         self.changed = True
         if self._reference is None:
             return [], []
-        results = drift.compare(self._reference, test, self._spec.drift, thresholds(self._spec.drift), self._ignored)
+        limits = budget.thresholds(self._spec, test.width_ms)
+        results = drift.compare(self._reference, test, self._spec.drift, limits, self._ignored)
         if not results:
             return [], []
         rows = drift.rows(self._reference, self._version, test, results, now_ms)
@@ -117,10 +116,27 @@ class Features:
                 if len(self._watches) >= MAX_WATCHES:
                     self._unwatched += 1
                     continue
-                watch = self._watches[signal] = watch_of(self._spec, self._reference, signal, None)
+                watch = self._watch_too(signal)
             point = Point(cell.start_ms, cell.start_ms + cell.width_ms, sums.n, moments.mean(sums))
             found += changes(self._spec, self._version, self._reference, signal, watch.update(point, sums))
         return found
+
+    def _watch_too(self, signal: str) -> Watch:
+        """A watch for a signal that had none; all share the budget."""
+        allowed = self._allowed(len(self._watches) + 1)
+        for watch in self._watches.values():
+            watch.allow(allowed)
+        watch = self._watches[signal] = watch_of(self._spec, self._reference, signal, allowed, None)
+        return watch
+
+    def _allowed(self, watched: int) -> float:
+        """False alarms a day of each watch, when so many signals are watched, or as many as the reference has."""
+        known = [] if self._reference is None else self._reference.signals.items()
+        numeric = sum(
+            profile.type == "numeric" and signal not in _ON_BASE_WINDOWS and signal not in self._ignored
+            for signal, profile in known
+        )
+        return budget.allowed(self._spec.drift, max(watched, min(numeric, MAX_WATCHES)))
 
     def _numeric(self, signal: str, cell: WideCell) -> bool:
         profile = None if self._reference is None else self._reference.signals.get(signal)

@@ -12,8 +12,10 @@ from msgspec import Struct, field
 
 from driftline_schemas.records import Detection, Moments
 from driftline_schemas.spec import ModelSpec, Reference
+from driftline_streams.detectors.budget import allowed
 from driftline_streams.detectors.watch import Change, Point, Watch, WatchState
 from driftline_streams.kernel import findings, moments, sketch, words
+from driftline_streams.kernel.rhythm import Expected, expected
 from driftline_streams.windows.cells import BaseCell
 from driftline_streams.windows.sources import NEVER_MS
 
@@ -34,7 +36,10 @@ class Levels:
         self._spec, self._version, self._reference = spec, version, reference
         self._state = state
         self.changed = False  # since the last snapshot that was stored
-        self._watches = {signal: watch_of(spec, reference, signal, old) for signal, old in state.watches.items()}
+        self._allowed = allowed(spec.drift, 1 + len(SIGNALS))
+        self._watches = {
+            signal: watch_of(spec, reference, signal, self._allowed, old) for signal, old in state.watches.items()
+        }
 
     def snapshot(self) -> LevelsState:
         """The state with that of all watches in it."""
@@ -56,26 +61,43 @@ class Levels:
                 continue
             watch = self._watches.get(signal)
             if watch is None:
-                watch = self._watches[signal] = watch_of(self._spec, self._reference, signal, None)
+                watch = self._watches[signal] = watch_of(self._spec, self._reference, signal, self._allowed, None)
             point = Point(cell.start_ms, end_ms, sums.n, moments.mean(sums))
             found += changes(self._spec, self._version, self._reference, signal, watch.update(point, sums))
         return found
 
 
-def watch_of(spec: ModelSpec, reference: Reference | None, signal: str, state: WatchState | None) -> Watch:
-    """A watch that goes on from `state`, or a new one when there is none or it was made against another reference."""
+def watch_of(
+    spec: ModelSpec, reference: Reference | None, signal: str, allowed: float, state: WatchState | None
+) -> Watch:
+    """A watch that goes on from `state`, or a new one when there is none or it was made against another reference.
+
+    `allowed` is how many false alarms a day it may raise.
+    """
     profile = None if reference is None else reference.signals.get(signal)
     id_ = "" if reference is None or profile is None else reference.id
     if state is None or state.reference != id_:
         state = WatchState(id_)
-    sums = profile.moments if profile is not None and profile.moments.n >= 2 else None
-    return Watch(spec.drift, sums, rate=signal == "error_rate", state=state)
+
+    def by_the_hour(start_ms: int, width_ms: int) -> Expected | None:
+        return None if reference is None else expected(reference, signal, start_ms, width_ms)
+
+    rate = signal == "error_rate" or (profile is not None and _is_rate(profile.moments))
+    return Watch(spec.drift, profile, by_the_hour, allowed=allowed, rate=rate, state=state)
+
+
+def _is_rate(sums: Moments) -> bool:
+    """Whether all values are 0 or 1: only those are their own squares."""
+    return sums.n > 0 and sums.sum == sums.sum_squares and sums.min >= 0 and sums.max <= 1
 
 
 def changes(
     spec: ModelSpec, version: str, reference: Reference | None, signal: str, seen: Sequence[Change]
 ) -> list[Detection]:
-    """The findings among the changes of a signal: those of at least the spec's `min_effect`."""
+    """The findings among the changes of a signal: those of at least the spec's `min_effect`.
+
+    A change whose shape has been told is the same finding again, with its shape.
+    """
     made_with = "" if reference is None else reference.id
     return [
         _finding(spec, version, made_with, signal, change)
@@ -106,11 +128,16 @@ def _finding(spec: ModelSpec, version: str, reference: str, signal: str, change:
         after=change.after,
         n=change.n,
         reference=reference,
+        low=change.low,
+        high=change.high,
+        seasonal=change.seasonal,
+        shape=change.shape,
         detail=(
             f"{words.subject(signal)} {verb} from {words.amount(signal, change.before)} to "
             f"{words.amount(signal, change.after)} ({change.effect:+.2f} {unit}) at about "
             f"{words.since(change.since_ms)}; {_NAMES[change.method]} found it "
-            f"{words.when(point.start_ms, point.end_ms)} with {change.n:,} events at the new level."
+            f"{words.when(point.start_ms, point.end_ms)} with {change.n:,} events at the new level"
+            f"{', against the same hours of the reference' if change.seasonal else ''}."
         ),
     )
 

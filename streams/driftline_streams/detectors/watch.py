@@ -1,46 +1,68 @@
 """One signal of one model version under watch: closed windows in, changes of level out.
 
-In the walk: `detect` feeds each closed window's mean. A mean becomes a standardised value before a detector sees it,
+In the walk: `detect` feeds each closed window's mean. A detector sees a standardised value,
 
-    x = (mean - level) / deviation * sqrt(min(n, 64)) / spread
+    x = (mean - expected) / unit, less the level it is armed against, over its deviation without a change
 
-so that neither the unit of the signal nor the size of batches matters. The deviation of single values comes from the
-reference, else from the warm-up; the level and the spread (how much more windows differ than sampling explains: daily
-rhythms, bursts) from the first 20 windows, which are fed to the detectors afterwards. After a change the new level
-holds.
+which is about N(0, 1) until something changes, whatever the unit of the signal, the size of windows, and the hour. The
+expected mean and the unit (one deviation of single values) are those of the hour of the week where the reference has a
+rhythm, else those of the reference, else those of the first 20 windows. `noise` says what windows vary by, `skew` how
+small ones are made normal: neighbouring windows are put together, at most 12, until they hold enough events, unless
+they are far out already. The 20 windows of the warm-up are fed to the detectors when it ends.
+
+Each detector is armed for itself: after it has found a change, the new level holds for it and is recorded, and the
+shape of the change is told when `shapes.LATER` more values have come. A state takes about 4 KB as it is stored (two
+detectors, one of them with 1.6 KB of buckets), at most 6.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 from msgspec import Struct, field
 
 from driftline_schemas.records import Moments
-from driftline_schemas.spec import DriftRules
-from driftline_streams.detectors.budget import thresholds
+from driftline_schemas.spec import DriftRules, Profile
+from driftline_streams.detectors import budget, shapes, skew
+from driftline_streams.detectors.noise import Noise
 from driftline_streams.detectors.online import Adwin, Detector, PageHinkley
 from driftline_streams.kernel import moments
+from driftline_streams.kernel.rhythm import HOUR_MS, Expected
 
 WARM_UP = 20  # windows; ADWIN compares nothing before 10 and Page-Hinkley before 30, so that waiting costs little
-RECENT = 48  # windows in which the time of a change is looked for
-MOST_EVENTS = 64  # of a window that count towards its precision: beyond, real processes vary more than samples do
-# One absurd window must not look like a change: Page-Hinkley's default threshold takes more than six such windows.
+# Values that a new level is known from before a detector is fed (with all of them), and after which it stays.
+SETTLED, FINAL = 10, 60
+RECENT = 48  # values in which the time of a change is looked for
+MOST_TOGETHER = 12  # windows that make one value where events are few or skewed
+LEAST_EVENTS = 10  # of one value, whatever the skewness: tails can be heavy on both sides
+# Values this far out are fed at once: a failing server is not waited for.
+FAR = 6.0
+# One absurd window must not look like a change. Page-Hinkley's thresholds are several times this.
 CLIP = 8.0
 # Where the reference is constant, any change is infinitely many deviations: the least deviation, as part of the level.
 LEAST_DEVIATION = 1e-6
 MOST_EFFECT = 1_000.0
+MOST_LEVELS = 8  # earlier ones that a level may come back to
+MOST_UNTOLD = 4  # changes of one detector whose shape is still open; of more the first stay without one
+UNKNOWN_SKEWNESS = 2.0  # without a reference: that of waiting times
+AFRESH = 5_000.0  # values that the variance within windows is known from after a change, at most
+# The reference is believed on the variance within windows like so many values: it holds what hours differ by as well.
+REFERENCE_FREEDOM = 20_000.0
 
 
 class Point(NamedTuple):
-    """One closed window of a signal: its start, its finite values and their mean in the signal's own unit."""
+    """A closed window of a signal, or several: the finite values in it and their mean in the signal's unit."""
 
     start_ms: int
     end_ms: int
     n: int
     mean: float
+
+    def value(self, normal: Normal) -> float:
+        """How far the mean is from what is expected, in units."""
+        return (self.mean - normal.mean) / normal.unit
 
 
 class Change(NamedTuple):
@@ -50,50 +72,118 @@ class Change(NamedTuple):
     threshold: float
     statistic: float  # difference of the levels in standard errors
     point: Point
-    since_ms: int  # start of the first window of the new level, as far as the last `RECENT` windows tell
+    since_ms: int  # start of the first window of the new level, as far as the last `RECENT` values tell
     before: float
     after: float
     effect: float  # in deviations of single values, signed
+    low: float  # 95 % interval of the effect
+    high: float
     n: int  # events at the new level so far
+    seasonal: bool
+    shape: shapes.Shape = ""
 
     @property
     def direction(self) -> Literal["up", "down"]:
         return "up" if self.after > self.before else "down"
 
 
-class Arm(Struct, array_like=True):
-    """What one detector is measured against since it was last armed."""
+class Normal(NamedTuple):
+    """What one point is expected to be without a change; see the top of this module."""
 
-    level: float
-    spread: float
+    mean: float
+    unit: float
+    known: float  # variance of `mean`, in squared units
+    seasonal: bool
+
+
+class Untold(Struct, array_like=True):
+    """A change whose shape is not told yet."""
+
+    change: Change
+    before: float  # level, in units
+    after: float
+    history: list[float]  # in standard errors from the level before, until the change was found
+    left: int  # values to wait for
+    earlier: list[float] = field(default_factory=list)  # levels that it may have come back to
+
+
+class Arm(Struct, array_like=True):
+    """What one detector is measured against since it was last armed; levels are in units from what was expected."""
+
+    level: float = 0.0
     windows: int = 0
+    held: int = 0  # the latest of them, that the detector has not been fed
     n: int = 0
     total: float = 0.0
     snapshot: bytes = b""
+    earlier: list[float] = field(default_factory=list)  # levels before this one, the latest last
+    untold: list[Untold] = field(default_factory=list)
 
 
 class WatchState(Struct, array_like=True):
-    """All of a watch as plain data: about 3 KB with both detectors."""
+    """All of a watch as plain data."""
 
-    reference: str  # id of the reference that the deviation comes from; empty without one
+    reference: str  # id of the reference that it is standardised by; empty without one
     warm: list[Point] = field(default_factory=list)
     sums: Moments = moments.EMPTY  # of the warm-up
-    deviation: float = math.nan
+    squares: float = 0.0  # within the windows of the warm-up, in the signal's own unit
+    centre: float = 0.0  # without a rhythm: the level that values are counted from
+    unit: float = math.nan
+    noise: Noise = field(default_factory=Noise)
+    first_ms: int = 0
+    armed_ms: int = 0  # end of the warm-up
+    fed: int = 0  # values for the detectors so far
+    per_day: float = 0.0  # values a day, as last looked at
+    pool: Point | None = None
+    pooled: int = 0  # windows in it
     recent: list[Point] = field(default_factory=list)
     arms: list[Arm] = field(default_factory=list)  # empty during the warm-up, then in the order of `_detectors`
 
 
 class Watch:
-    """Follows one signal; `profile` holds the moments of the reference when there is one."""
+    """Follows one signal.
+
+    Parameters
+    ----------
+    rules
+        Of the model.
+    profile
+        What the reference holds of the signal.
+    expected
+        What a window from a start (ms) on, of a width (ms), is expected to be by the rhythm of the reference; `None`
+        where it has none.
+    allowed
+        False alarms a day.
+    rate
+        Whether the values are zeros and ones.
+    state
+        What to go on from.
+    """
 
     def __init__(
-        self, rules: DriftRules, profile: Moments | None, *, rate: bool = False, state: WatchState | None = None
+        self,
+        rules: DriftRules,
+        profile: Profile | None,
+        expected: Callable[[int, int], Expected | None] = lambda *_: None,
+        *,
+        allowed: float,
+        rate: bool = False,
+        state: WatchState | None = None,
     ) -> None:
-        self._rules, self._profile, self._rate = rules, profile, rate
-        self._detectors = _detectors(rules)
+        self._rules, self._expected, self._rate = rules, expected, rate
+        self._profile = profile if profile is not None and profile.moments.n >= 2 else None
+        self._skewness = 0.0 if rate or self._profile is None else skew.of_profile(self._profile)
         self.state = state if state is not None else WatchState("")
+        self._allowed = allowed
+        self._detectors = _detectors()
         for detector, arm in zip(self._detectors, self.state.arms, strict=False):
             detector.restore(arm.snapshot)
+        self._set_thresholds()
+
+    def allow(self, allowed: float) -> None:
+        """Change how many false alarms a day the watch may raise: other signals share them now."""
+        self._allowed = allowed
+        self._set_thresholds()
 
     def snapshot(self) -> WatchState:
         """The state with the detectors' own in it."""
@@ -104,74 +194,224 @@ class Watch:
     def update(self, point: Point, sums: Moments) -> list[Change]:
         """Take in the next closed window and the moments of its values; a window without values says nothing.
 
-        Returns changes of any size; whether one matters is for the caller.
+        Returns changes of any size; whether one matters is for the caller. A change comes once more when its shape can
+        be told.
         """
         if not point.n or not math.isfinite(point.mean):
             return []
-        if self.state.arms:
-            return self._feed(point)
-        self.state.warm.append(point)
-        self.state.sums = moments.merge(self.state.sums, sums)
-        if len(self.state.warm) < WARM_UP:
+        state = self.state
+        squares = moments.deviation(sums) ** 2 * (sums.n - 1) if sums.n > 1 else 0.0
+        if state.arms:
+            changes = self._pool(point)
+            self._learn(squares / self._normal(point).unit ** 2, sums.n - 1)
+            return changes
+        state.warm.append(point)
+        state.sums, state.squares = moments.merge(state.sums, sums), state.squares + squares
+        if len(state.warm) < WARM_UP:
             return []
         self._arm()
-        warm, self.state.warm = self.state.warm, []
-        return [change for early in warm for change in self._feed(early)]
+        warm, state.warm = state.warm, []
+        return [change for early in warm for change in self._feed(early, self._normal(early))]
+
+    # --- what is normal
 
     def _arm(self) -> None:
         state = self.state
         level = moments.mean(state.sums)
         own = _deviation(state.sums, rate=self._rate)
-        given = math.nan if self._profile is None else _deviation(self._profile, rate=self._rate)
-        state.deviation = next(
+        given = math.nan if self._profile is None else _deviation(self._profile.moments, rate=self._rate)
+        state.centre = level
+        state.unit = next(
             (value for value in (given, own) if math.isfinite(value) and value > LEAST_DEVIATION * abs(level)),
             LEAST_DEVIATION * abs(level) or LEAST_DEVIATION,
         )
-        spread = max(1.0, _root_mean_square([self._errors(p, level) for p in state.warm], fitted=1))
-        state.arms = [Arm(level, spread) for _ in self._detectors]
+        state.first_ms, state.armed_ms = state.warm[0].start_ms, state.warm[-1].end_ms
+        noise = state.noise
+        if self._profile is not None:
+            noise.freedom = min(REFERENCE_FREEDOM, self._profile.moments.n - 1.0)
+        if self._rate and self._profile is None:
+            noise.freedom = float(state.sums.n)  # the variance of a rate follows from the rate
+        else:
+            self._learn(state.squares / state.unit**2, state.sums.n - len(state.warm))
+        state.per_day = WARM_UP * 86_400_000 / (state.armed_ms - state.first_ms)
+        normal = [self._normal(point) for point in state.warm]
+        # A trial run over the warm-up: what the windows differ by must be known before the first is judged.
+        for point, expected in zip(state.warm, normal, strict=True):
+            noise.update(point.value(expected), point.n, expected.known)
+        state.arms = [Arm() for _ in self._detectors]
+        self._set_thresholds()
 
-    def _errors(self, point: Point, level: float) -> float:
-        """How far a window is from a level, in standard errors."""
-        far = (point.mean - level) / self.state.deviation * math.sqrt(min(point.n, MOST_EVENTS))
+    def _set_thresholds(self) -> None:
+        if self.state.arms:
+            limits = budget.online(self._rules, self.state.per_day * len(self._detectors) / self._allowed)
+            for detector, threshold in zip(self._detectors, limits, strict=True):
+                detector.threshold = threshold
+
+    def _learn(self, squares: float, freedom: int) -> None:
+        noise = self.state.noise
+        if self._rate:  # half a failure has always been seen: a model that has not failed yet will
+            noise.learn(squares, freedom, 0.5 / (noise.freedom + freedom) / self.state.unit**2)
+        else:
+            noise.learn(squares, freedom)
+
+    def _normal(self, point: Point) -> Normal:
+        expected = self._expected(point.start_ms, point.end_ms - point.start_ms)
+        if expected is None or not expected.n or not expected.deviation > 0:
+            return Normal(self.state.centre, self.state.unit, 0.0, seasonal=False)
+        # All windows of an hour share the error of what is expected of it, which therefore does not average out.
+        shared = max(1.0, HOUR_MS / (point.end_ms - point.start_ms))
+        return Normal(expected.mean, expected.deviation, shared / expected.n, seasonal=True)
+
+    # --- values
+
+    def _pool(self, point: Point) -> list[Change]:
+        """Put windows together until their mean is near enough to normal, then feed it."""
+        state, normal = self.state, self._normal(point)
+        if self._is_far(point, normal):
+            old, state.pool = state.pool, None
+            before = self._feed(old, self._normal(old)) if old is not None else []
+            return before + self._feed(point, normal)
+        if state.pool is None:
+            state.pooled = 0
+        else:
+            old, n = state.pool, state.pool.n + point.n
+            state.noise.compare(point.value(normal) - old.value(self._normal(old)), old.n, point.n)
+            point = Point(old.start_ms, point.end_ms, n, old.mean + (point.mean - old.mean) * point.n / n)
+            normal = self._normal(point)
+        state.pooled += 1
+        known = self._profile is not None or self._rate
+        skewness = self._skewness_at(normal, state.arms[0].level) if known else UNKNOWN_SKEWNESS
+        needed = max(skew.events_needed(skewness), 1 if self._rate else LEAST_EVENTS)
+        if point.n < needed and state.pooled < MOST_TOGETHER and not self._is_far(point, normal):
+            state.pool = point
+            return []
+        state.pool = None
+        return self._feed(point, normal)
+
+    def _is_far(self, point: Point, normal: Normal) -> bool:
+        return any(
+            arm.windows >= SETTLED and abs(self._standardised(point, normal, arm.level)) >= FAR
+            for arm in self.state.arms
+        )
+
+    def _skewness_at(self, normal: Normal, level: float) -> float:
+        if not self._rate:
+            return self._skewness
+        variance = max(self.state.noise.within * normal.unit**2, 1e-12)
+        share = min(0.5, (1 - math.sqrt(max(0.0, 1 - 4 * variance))) / 2)
+        high = normal.mean + level * normal.unit > 0.5
+        return -skew.of_rate(share) if high else skew.of_rate(share)
+
+    def _errors(self, point: Point, normal: Normal, level: float) -> float:
+        """How far a point is from a level, in standard errors."""
+        far = (point.value(normal) - level) / math.sqrt(self.state.noise.variance(point.n, normal.known))
         return max(-1e6, min(1e6, far))  # finite also for a constant reference
 
-    def _feed(self, point: Point) -> list[Change]:
-        recent = self.state.recent
-        recent.append(point)
-        if len(recent) > RECENT:
-            del recent[0]
+    def _standardised(self, point: Point, normal: Normal, level: float) -> float:
+        noise = self.state.noise
+        third = self._skewness_at(normal, level) * noise.within**1.5 / point.n**2
+        skewness = third / noise.variance(point.n, normal.known) ** 1.5
+        x = skew.straighten(self._errors(point, normal, level), skewness, rate=self._rate)
+        return max(-CLIP, min(CLIP, x))
+
+    def _feed(self, point: Point, normal: Normal) -> list[Change]:
+        state = self.state
+        state.recent.append(point)
+        if len(state.recent) > RECENT:
+            del state.recent[0]
+        state.fed += 1
         changes: list[Change] = []
-        for detector, arm in zip(self._detectors, self.state.arms, strict=True):
+        value = point.value(normal)
+        # Before the noise learns from this value: what it is divided by must not depend on it.
+        for detector, arm in zip(self._detectors, state.arms, strict=True):
             arm.windows += 1
             arm.n += point.n
-            arm.total += point.mean * point.n
-            x = self._errors(point, arm.level) / arm.spread
-            if detector.update(max(-CLIP, min(CLIP, x))):
+            arm.total += value * point.n
+            changes += self._tell(arm)
+            if arm.windows < SETTLED:
+                arm.held += 1
+                continue
+            if arm.windows == SETTLED:
+                arm.level = arm.total / arm.n
+            due, arm.held = state.recent[-1 - arm.held :], 0
+            if any(detector.update(self._standardised(each, self._normal(each), arm.level)) for each in due):
                 changes.append(self._rearm(detector, arm, point))
+            elif arm.windows <= FINAL:
+                arm.level = arm.total / arm.n
+        if point.end_ms > state.armed_ms and state.noise.update(value, point.n, normal.known):
+            state.per_day = state.fed * 86_400_000 / (point.end_ms - state.first_ms)
+            self._set_thresholds()
         return changes
+
+    # --- changes
 
     def _rearm(self, detector: Detector, arm: Arm, point: Point) -> Change:
         """Describe the change and hold the detector against the new level from now on."""
+        noise = self.state.noise
         recent = self.state.recent[-arm.windows :]
-        cut, errors = _split([self._errors(p, arm.level) for p in recent])
-        new = recent[cut:]
-        n = sum(p.n for p in new)
-        total = sum(p.mean * p.n for p in new)
+        normal = [self._normal(each) for each in recent]
+        errors = [self._errors(each, its, arm.level) for each, its in zip(recent, normal, strict=True)]
+        cut, contrast = _split(errors)
+        new = list(zip(recent[cut:], normal[cut:], strict=True))
+        n = sum(each.n for each, _ in new)
+        total = sum(each.value(its) * each.n for each, its in new)
         before = (arm.total - total) / (arm.n - n) if arm.n > n else arm.level
         after = total / n
-        if len(recent) >= WARM_UP:
-            left, right = recent[:cut], new
-            residuals = [self._errors(p, before) for p in left] + [self._errors(p, after) for p in right]
-            arm.spread = max(1.0, _root_mean_square(residuals, fitted=2))
-        arm.level, arm.windows, arm.n, arm.total = after, len(new), n, total
-        effect = (after - before) / self.state.deviation
-        effect = max(-MOST_EFFECT, min(MOST_EFFECT, effect))
-        return Change(detector.method, detector.threshold, errors, point, new[0].start_ms, before, after, effect, n)
+        variance = 1 / sum(1 / noise.variance(each.n, its.known) for each, its in new)
+        error = math.sqrt(variance * (1 + len(new) / max(1, arm.windows - len(new))))
+        effect, low, high = (
+            max(-MOST_EFFECT, min(MOST_EFFECT, after - before + 1.96 * side * error)) for side in (0, -1, 1)
+        )
+        level = sum(each.mean * each.n for each, _ in new) / n
+        unit = sum(its.unit * each.n for each, its in new) / n
+        change = Change(
+            detector.method,
+            detector.threshold,
+            contrast,
+            point,
+            new[0][0].start_ms,
+            level - (after - before) * unit,
+            level,
+            effect,
+            low,
+            high,
+            n,
+            normal[-1].seasonal,
+        )
+        arm.untold.append(Untold(change, before, after, errors, shapes.LATER, list(arm.earlier)))
+        arm.earlier.append(before)
+        del arm.untold[:-MOST_UNTOLD], arm.earlier[:-MOST_LEVELS]
+        # What comes from now on says where the level is: the windows so far were chosen for being far out.
+        arm.windows, arm.n, arm.total = 0, 0, 0.0
+        noise.restart()
+        within = max(level * (1 - level), 0.5 / n) / self.state.unit**2
+        if self._rate and not 0.5 < within / noise.within < 2:
+            noise.within, noise.freedom = within, float(n)  # that of a rate follows from the rate
+        else:
+            noise.freedom = min(noise.freedom, AFRESH)  # other levels often have other spreads
+        return change
+
+    def _tell(self, arm: Arm) -> list[Change]:
+        """The changes of an arm whose shape can be told now."""
+        for untold in arm.untold:
+            untold.left -= 1
+        if not arm.untold or arm.untold[0].left > 0:
+            return []
+        untold = arm.untold.pop(0)
+        later = self.state.recent[-shapes.LATER :]
+        normal = [self._normal(each) for each in later]
+        deviation = math.sqrt(self.state.noise.variance(later[-1].n, normal[-1].known))
+        shape = shapes.tell(
+            untold.history,
+            [self._errors(each, its, untold.before) for each, its in zip(later, normal, strict=True)],
+            (untold.after - untold.before) / deviation,
+            [(level - untold.before) / deviation for level in untold.earlier],
+        )
+        return [untold.change._replace(shape=shape)]
 
 
-def _detectors(rules: DriftRules) -> tuple[Detector, ...]:
-    limits = thresholds(rules)
-    return Adwin(limits.adwin_delta), PageHinkley(limits.page_hinkley)
+def _detectors() -> tuple[Detector, ...]:
+    return Adwin(1e-3), PageHinkley(50.0)  # until a threshold is set
 
 
 def _deviation(sums: Moments, *, rate: bool) -> float:
@@ -180,10 +420,6 @@ def _deviation(sums: Moments, *, rate: bool) -> float:
     # A model that has not failed yet will: half a failure is assumed (Jeffreys), else the first would be infinite news.
     share = (sums.sum + 0.5) / (sums.n + 1)
     return math.sqrt(share * (1 - share)) if sums.n and 0 < share < 1 else math.nan
-
-
-def _root_mean_square(values: Sequence[float], fitted: int) -> float:
-    return math.sqrt(sum(value * value for value in values) / max(1, len(values) - fitted))
 
 
 def _split(values: Sequence[float]) -> tuple[int, float]:

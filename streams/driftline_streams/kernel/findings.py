@@ -34,11 +34,16 @@ def id_of(*cause: str | int) -> str:
 
 
 def effects(found: Sequence[Detection], prefix: str, now_ms: int) -> Effects:
-    """A row and a message for each finding; nothing without any."""
+    """A row and a message for each finding; nothing without any.
+
+    One whose shape has been told has been published before, without it: its row is restated, and nobody is told again.
+    """
     if not found:
         return Effects()
     topic = topics.DETECTIONS.full_name(prefix)
-    return Effects((_rows(found, now_ms),), [Message(topic, _encode(d), d.model.encode()) for d in found])
+    return Effects(
+        (_rows(found, now_ms),), [Message(topic, _encode(d), d.model.encode()) for d in found if not d.shape]
+    )
 
 
 def _rows(found: Sequence[Detection], now_ms: int) -> Rows:
