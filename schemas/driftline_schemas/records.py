@@ -207,11 +207,16 @@ class Partial(Struct, frozen=True, kw_only=True, tag="partial"):
 
 
 class Clock(Struct, frozen=True, kw_only=True, tag="clock"):
-    """A source partition has been read to its end at `time_ms`: its watermark may follow the wall clock."""
+    """A source partition has been read to its end at `time_ms`: its watermark may follow the wall clock.
+
+    Of a `busy` one only what was written until then has been read, and more is coming, perhaps of earlier times: no
+    window closes by it. But who has not been heard of is silent.
+    """
 
     topic: str
     partition: int
     time_ms: int
+    busy: bool = False
 
 
 class Errors(Struct, frozen=True, kw_only=True, tag="errors"):

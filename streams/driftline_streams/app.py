@@ -54,6 +54,7 @@ log = structlog.get_logger(__name__)
 # of them is added to the age of every alert.
 INNER_AGE_S = 0.1
 CLOCK_EVERY_S = 0.5
+PACE_EVERY_S = 20.0
 RETRY_EVERY_S = 0.5
 MODELS_EVERY_S = 1.0
 PERFORMANCE_EVERY_S = 1.0
@@ -107,6 +108,7 @@ class Pipeline:
         self.app.on_loss(self.on_loss)
 
         self.app.every(CLOCK_EVERY_S, self.send_clocks)
+        self.app.every(PACE_EVERY_S, self.keep_pace)
         self.app.every(RETRY_EVERY_S, self.retry_labels)
         self.app.every(MODELS_EVERY_S, self.follow_models)
         self.app.every(PERFORMANCE_EVERY_S, self.watch_performance)
@@ -209,6 +211,12 @@ class Pipeline:
     async def send_clocks(self) -> None:
         """Tell `detect` which partitions are silent, so that their windows close."""
         await self._clocks.pass_time(self.app.idle_partitions(self._name(topics.PREDICTIONS), self.settings.idle_s))
+
+    async def keep_pace(self) -> None:
+        """Tell `detect` how far partitions have been read, so that it knows who is silent among those who speak."""
+        ages_s = self.app.read_ages(self._name(topics.PREDICTIONS))
+        # Model servers hold events back for a moment before they send them.
+        await self._clocks.keep_pace({partition: age_s + self.settings.idle_s for partition, age_s in ages_s.items()})
 
     async def retry_labels(self) -> None:
         """Try the labels again whose prediction had not come; take up those of partitions that are new here."""

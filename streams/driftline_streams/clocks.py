@@ -1,12 +1,13 @@
 """Clocks: messages by which `detect` knows the source partitions, and which of them are silent.
 
-In the walk: beside it, between `ingest` and `detect`. A window closes when all source partitions have passed it.
+In the walk: beside it, between `ingest` and `detect`. A window closes when all source partitions have passed it; a
+model is silent when all of them have been read and none had an event of it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -52,14 +53,22 @@ class Clocks:
         if self._announced:  # the topic has grown since
             await asyncio.to_thread(self.look_at_topics)
         partitions = range(self._partitions[self._source])
-        await self._send(partitions, time_ms=0)
+        await self._send(dict.fromkeys(partitions, 0))
         self._announced = len(partitions)
 
     async def pass_time(self, idle: Iterable[int]) -> None:
         """Tell that these source partitions are silent, so that their windows close."""
-        await self._send(idle, self._steady.now_ms())
+        await self._send(dict.fromkeys(idle, self._steady.now_ms()))
 
-    async def _send(self, sources: Iterable[int], time_ms: int) -> None:
-        clocks = [msgspec.json.encode(Clock(topic=self._source, partition=p, time_ms=time_ms)) for p in sources]
+    async def keep_pace(self, ages_s: Mapping[int, float]) -> None:
+        """Tell that all is known that these source partitions held so many seconds ago, so that silence is noticed."""
+        now_ms = self._steady.now_ms()
+        await self._send({partition: now_ms - round(1000 * age_s) for partition, age_s in ages_s.items()}, busy=True)
+
+    async def _send(self, times_ms: Mapping[int, int], *, busy: bool = False) -> None:
+        clocks = [
+            msgspec.json.encode(Clock(topic=self._source, partition=partition, time_ms=time_ms, busy=busy))
+            for partition, time_ms in times_ms.items()
+        ]
         targets = range(self._partitions[self._target])
         await self._producer.send([Message(self._target, clock, partition=t) for clock in clocks for t in targets])

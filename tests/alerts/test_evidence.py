@@ -56,7 +56,8 @@ def tables() -> list[str]:
 
 
 def rows(client: Client, found: Detection) -> list[str]:
-    reference = build("flights", "1", {"feature:distance": [1.0]}, n=1, start_ms=0, end_ms=1)
+    known: dict[str, Any] = {"feature:distance": [1.0], "feature:carrier": ["AA"], "prediction": ["x"]}
+    reference = build("flights", "1", known, n=1, start_ms=0, end_ms=1)
     return [str(row[0]) for row in client.query(query(found, SPEC, reference)).result_rows]
 
 
@@ -71,6 +72,10 @@ def rows(client: Client, found: Detection) -> list[str]:
         (drift("distance"), ["a", "b"]),
         (drift("carrier"), ["a", "c"]),
         (drift(signal="features", method="correlation"), ["a", "b", "c"]),
+        (drift(method="nulls"), ["c"]),
+        (drift(signal="score", method="nulls"), ["c"]),
+        (drift("carrier", method="unseen"), ["a"]),  # the reference has AA
+        (drift(signal="prediction", method="unseen"), ["b", "c"]),  # and x
         (drift("nobody's \\ feature", before=None), []),
         (finding(kind="performance", signal="f1"), ["b"]),
     ],

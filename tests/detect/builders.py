@@ -87,8 +87,8 @@ def partial(
     )
 
 
-def clock(time_ms: int, partition: int = 0) -> Clock:
-    return Clock(topic=TOPIC, partition=partition, time_ms=time_ms)
+def clock(time_ms: int, partition: int = 0, *, busy: bool = False) -> Clock:
+    return Clock(topic=TOPIC, partition=partition, time_ms=time_ms, busy=busy)
 
 
 class Worker:

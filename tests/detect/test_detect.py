@@ -379,5 +379,41 @@ def test_a_model_that_falls_silent_is_found_by_clocks_and_after_a_restart_too() 
     assert (silent.kind, silent.signal, silent.method) == ("quality", "volume", "silent")
     worker.restart()
     assert worker.apply([clock(end + 20 * MINUTE)]) == []
-    (speaking,) = worker.apply([partial(2_000, [window(end + 30 * MINUTE, [1.0])])])
-    assert speaking.method == "speaking"
+    assert worker.apply([partial(2_000, [window(end + 30 * MINUTE, [1.0])])]) == []
+    (speaking,) = worker.apply([clock(end + 31 * MINUTE)])
+    assert (speaking.method, speaking.end_ms) == ("speaking", end + 30 * MINUTE)
+
+
+def test_a_silent_model_is_found_though_others_keep_its_partitions_busy() -> None:
+    start = 20_000 * DAY
+    end = start + 1_500 * MINUTE
+    worker = Worker()
+    worker.apply([clock(0, place) for place in (0, 1)])
+    worker.apply([partial(i, [window(start + i * MINUTE, [1.0])], partition=i % 2) for i in range(1_500)])
+    fed = worker.detect.counts["windows"]
+    assert worker.apply([clock(end + HOUR, 0, busy=True)]) == []  # the other one may have events of it
+    assert worker.apply([clock(end + 5 * MINUTE, 1, busy=True)]) == []
+    (silent,) = worker.apply([clock(end + HOUR, 1, busy=True)])
+    assert (silent.method, silent.start_ms) == ("silent", end - MINUTE + 10 * SECOND)
+    assert worker.detect.counts["windows"] == fed  # no window closes on their word
+
+
+def test_a_model_that_speaks_in_windows_that_stay_open_is_not_silent() -> None:
+    start = 20_000 * DAY
+    worker = Worker()
+    worker.apply([clock(0, place) for place in (0, 1)])
+    worker.apply([partial(i, [window(start + i * MINUTE, [1.0])], partition=i % 2) for i in range(1_500)])
+    for i in range(1_500, 1_800):  # partition 1 has no more events of the model, but of others
+        at = start + i * MINUTE
+        paced = [clock(at, place, busy=True) for place in (0, 1)]
+        assert worker.apply([partial(2 * i, [window(at, [1.0])]), *paced]) == []
+
+
+def test_a_silence_in_a_backlog_is_found_whatever_its_batches_are() -> None:
+    start = 20_000 * DAY
+    times = [*range(1_500), *range(1_600, 1_700)]
+    cells = [window(start + minute * MINUTE, [1.0]) for minute in times]
+    one_by_one, at_once = Worker(), Worker()
+    found = one_by_one.apply_each([partial(i, [cell]) for i, cell in enumerate(cells)])
+    assert [each.method for each in found if each.kind == "quality"] == ["silent", "speaking"]
+    assert at_once.apply([partial(0, cells), clock(start + 1_700 * MINUTE)]) == found

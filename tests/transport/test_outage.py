@@ -102,3 +102,15 @@ async def test_silence_counts_anew_after_an_outage(lab: Any, recorder: Any) -> N
         feed.learn_ends(Ends(now + second, {0: 0}))
     assert feed.idle(2.0, now + 15) == [0]
     await feed.close()
+
+
+async def test_a_busy_partition_is_as_old_as_the_last_end_that_has_been_passed(lab: Any, recorder: Any) -> None:
+    app = build(lab.settings())
+    app.on_batches("in", recorder)
+    feed = app.feeds["in"]
+    assert feed.read_ages(0.0) == {}
+    await feed.assign({0: Start(70, None, 0), 1: Start(5, None, 0)}, 1)
+    for second in range(100):
+        feed.learn_ends(Ends(float(second), {0: second, 1: 1_000}))
+    assert feed.read_ages(100.0) == {0: 30.0}  # at 70 s the end was at 70; the other one is too far behind to tell
+    await feed.close()

@@ -141,8 +141,11 @@ async def test_partitions_are_idle_only_when_everything_is_read_and_finished(lab
         await lab.send(chosen, topic, 10, partition=1)
         await lab.until(lambda: app.idle_partitions(topic, 1.5) == [0, 2])
         assert app.lag(topic) == {0: 0, 1: 10, 2: 0}
+        assert app.read_ages(topic).get(1, 2.0) > 1.5  # before the messages that are not finished
+        assert app.read_ages(topic)[0] < 1.5
         go_on.set()
         await lab.until(lambda: app.idle_partitions(topic, 1.5) == [0, 1, 2])
+        assert max(app.read_ages(topic).values()) < 1.5
         assert app.lag(topic) == {0: 0, 1: 0, 2: 0}
         assert app.idle_partitions(topic, 600) == []
 

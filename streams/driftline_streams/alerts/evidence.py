@@ -36,7 +36,7 @@ def query(found: Detection, spec: ModelSpec, reference: Reference | None) -> str
     """
     if found.method in _SILENT:
         found = msgspec.structs.replace(found, start_ms=found.start_ms - DAY_MS, end_ms=found.start_ms)
-    rows = _rows(found, _kind(found, spec, reference), spec)
+    rows = _unseen(found, reference) or _rows(found, _kind(found, spec, reference), spec)
     return (
         f"SELECT prediction_id, timestamp, {rows.columns}\n"
         f"FROM {rows.table}\n"
@@ -66,14 +66,27 @@ def _rows(found: Detection, kind: str | None, spec: ModelSpec) -> Rows:
             rows = Rows("error_type, error_message", "status = 'error'")
         case "objective", _, "latency_ms":
             rows = Rows("latency_ms, status", f"latency_ms > {found.threshold!r}", "latency_ms DESC")
-        case _, _, "latency_ms" | "score" | "confidence" | "prediction":
-            rows = Rows(found.signal, f"{found.signal} IS NOT NULL")
+        case _, method, "latency_ms" | "score" | "confidence" | "prediction":
+            empty = f"ifNull(toString({found.signal}), '') = ''"
+            rows = Rows(found.signal, empty if method == "nulls" else f"{found.signal} IS NOT NULL")
         case _ if feature:
             column, there = _feature(name, kind)
             rows = Rows(f"{column} AS value, score", there)
         case _:  # about all events
             rows = Rows("nums, cats")
     return rows
+
+
+def _unseen(found: Detection, reference: Reference | None) -> Rows | None:
+    """The events with values that the reference does not have; `None` when that is not what was found."""
+    profile = None if reference is None else reference.signals.get(found.signal)
+    if found.kind != "drift" or found.method != "unseen" or profile is None:
+        return None
+    feature = found.signal.startswith(FEATURE)
+    value, there = _feature(quoted(found.signal.removeprefix(FEATURE)), None) if feature else ("prediction", "")
+    known = ", ".join(map(quoted, profile.categories))
+    new = f"{value} NOT IN ({known})" if known else ""
+    return Rows(f"{value} AS value, score", " AND ".join(filter(None, (there, new))))
 
 
 def _duplicate(found: Detection) -> Rows:

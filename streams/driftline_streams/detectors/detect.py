@@ -126,7 +126,7 @@ class Detect:
             return
         self.counts["partials"] += 1
         model.changed = True
-        found.add(model.silence.hear(partial))
+        model.silence.note(partial)
         if len(model.windows.versions) > MAX_VERSIONS:
             self.counts["forgotten_versions"] += 1
             model.forget(model.windows.forget_oldest())
@@ -136,20 +136,29 @@ class Detect:
         self._close(model, view, found)
 
     def _tick(self, clock: Clock, view: View, found: _Found) -> None:
-        if not view.index.clocks.update(clock):
+        clocks = view.index.clocks
+        before_ms = clocks.read_ms()
+        if not clocks.update(clock):
             self.counts["repeated"] += 1
             return
         self.counts["clocks"] += 1
+        if clock.busy and clocks.read_ms() == before_ms:
+            return
         for name in view.index.models:
             self._close(view.model(name), view, found)
 
     def _close(self, model: ModelMemory, view: View, found: _Found) -> None:
-        """Find who is silent, and feed what the watermark lets close."""
-        windows = model.windows
-        until_ms = windows.sources.watermark_ms(view.index.clocks) - self._lateness_ms
+        """Feed what the watermark lets close, and find who is silent."""
+        windows, clocks = model.windows, view.index.clocks
+        watermark_ms = windows.sources.watermark_ms(clocks)
+        self._close_until(model, watermark_ms - self._lateness_ms, found)
+        until_ms = max(watermark_ms, clocks.read_ms()) - self._lateness_ms
         silent, changed = model.silence.pass_time(self._catalog.spec(model.name), until_ms)
         found.add(silent)
         model.changed |= changed
+
+    def _close_until(self, model: ModelMemory, until_ms: int, found: _Found) -> None:
+        windows = model.windows
         if until_ms < windows.first_end_ms:
             return
         model.changed = True
@@ -168,6 +177,8 @@ class Detect:
             if detections is not None:
                 found.add(detections)
             in_time = detections is not None
+            spec = self._catalog.spec(model.name)
+            found.add(model.silence.hear(spec, version, cell.start_ms, cell.start_ms + cell.width_ms))
         else:
             features = detectors.features
             result = features.update(cell, found.now_ms)

@@ -9,6 +9,7 @@ which is not the absence of drift.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
 from typing import Literal, NamedTuple
@@ -16,12 +17,12 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from driftline_schemas.records import Detection
-from driftline_schemas.spec import DriftRules, ModelSpec, Reference
+from driftline_schemas.spec import DriftRules, ModelSpec, Profile, Reference
 from driftline_streams.detectors import bars, measures, pairs, wording
 from driftline_streams.detectors.budget import Thresholds
 from driftline_streams.detectors.measures import METHODS, Measured, Method, Tests
 from driftline_streams.detectors.result import Result, State
-from driftline_streams.kernel import findings
+from driftline_streams.kernel import findings, moments
 from driftline_streams.kernel.effects import Coded, MapColumn, Rows
 from driftline_streams.kernel.histogram import Floats
 from driftline_streams.kernel.significance import believed
@@ -40,13 +41,15 @@ def compare(  # noqa: PLR0917
 ) -> list[Result]:
     """Test every signal of the reference that a feature window can hold, but for those `ignored`.
 
-    `segments` are the parts of the window; those with fewer events than the rules ask for, and those
-    that the reference does not have, are left out. Signals that move with the hour are compared with the same hours of
-    the reference.
+    `segments` are the parts of the window; those with fewer events than the rules ask for, and those that the reference
+    does not have, are left out. Of a window with fewer nothing is measured. Signals that move with the hour are
+    compared with the same hours of the reference.
 
     Bins that were counted by the edges of another reference cannot be compared: unless the mean or the missing values
     have drifted, the signal has insufficient data. So has one whose profile is empty.
     """
+    if window.n < rules.min_n:
+        return [_too_few(window, rules, name, profile) for name, profile in pairs.tested(reference, ignored)]
     large = [cell for cell in segments if cell.n >= rules.min_n]
     numbers, categories = pairs.of(reference, [window, *large], ignored)
     measured = measures.numeric(numbers, rules), measures.categorical(categories, rules)
@@ -67,6 +70,32 @@ def compare(  # noqa: PLR0917
         )
         for signal, verdict, (values, p_values), histograms in zip(signals, decided, described, shown, strict=True)
     ]
+
+
+def _too_few(window: WideCell, rules: DriftRules, name: str, profile: Profile) -> Result:
+    numeric = profile.type == "numeric"
+    return Result(
+        dim="",
+        value="",
+        signal=name,
+        state="insufficient data",
+        method="ks" if numeric else "psi",
+        statistic=0.0,
+        threshold=rules.ks if numeric else rules.psi,
+        effect=math.nan,
+        low=math.nan,
+        high=math.nan,
+        p_value=math.nan,
+        n=window.moments.get(name, moments.EMPTY).n,
+        n_reference=sum(profile.counts) if numeric else sum(profile.categories.values()),
+        seasonal=False,
+        before=None,
+        after=None,
+        measures={},
+        p_values={},
+        observed={},
+        expected={},
+    )
 
 
 class _Verdict(NamedTuple):

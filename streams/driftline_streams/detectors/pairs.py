@@ -53,6 +53,11 @@ class Pairs(NamedTuple):
     theirs: Sample  # of the hours of the window, except for the extremes
 
 
+def tested(reference: Reference, ignored: frozenset[str]) -> list[tuple[str, Profile]]:
+    """The signals of the reference that feature windows hold, without those `ignored`."""
+    return [pair for pair in reference.signals.items() if pair[0] not in ignored and pair[0] not in _ELSEWHERE]
+
+
 def of(reference: Reference, cells: Sequence[WideCell], ignored: frozenset[str]) -> tuple[Pairs, Pairs]:
     """The numeric signals of all `cells` of one window, and the categorical ones."""
     signals = list(_signals(reference, cells, ignored))
@@ -64,8 +69,7 @@ def _signals(reference: Reference, cells: Sequence[WideCell], ignored: frozenset
     window = cells[0]
     profiles = [
         (name, profile, rhythm.expected(reference, name, window.start_ms, window.width_ms))
-        for name, profile in reference.signals.items()
-        if name not in ignored and name not in _ELSEWHERE
+        for name, profile in tested(reference, ignored)
     ]
     for cell in cells:
         part = reference.segments.get(cell.dim, {}).get(cell.value) if cell.dim else None

@@ -1,7 +1,7 @@
 """A silent model is not a healthy model: how long each version has had no events, and whether that is too long.
 
-In the walk: `detect` tells it of every partial and of how far event time has come, by events of other versions or by
-clocks. All it does follows from the topic `partials`, so that reading that again finds the same.
+In the walk: `detect` feeds it the closed base windows of all versions in the order of event time, and tells it of
+clocks. All it does follows from the topic `partials`, so that reading that again, in whatever batches, finds the same.
 
 Without a limit in the spec, too long follows from the gaps between base windows with events in the last eight days (so
 that last weekend is among them): the longest of `m`, times 2 + 20/m. If gaps are exponential, the next one exceeds `f`
@@ -51,8 +51,9 @@ class Voice(Struct, array_like=True):
     last_ms: int  # start of the last one
     end_ms: int  # its end
     days: list[Gaps] = field(default_factory=list)  # ascending, at most `KEPT_DAYS`
+    spoken_ms: int = NEVER_MS  # end of the last one of which a partial has come; it may be open still
     live: bool = False  # time has been near its last event
-    silent: bool = False  # found to be, and has not spoken since
+    silent_ms: int = NEVER_MS  # it was found to be silent since then, and has not spoken
 
     def speak(self, start_ms: int, end_ms: int) -> None:
         """Take in the next base window with events, which starts after `last_ms`."""
@@ -61,7 +62,9 @@ class Voice(Struct, array_like=True):
             self.days = [kept for kept in self.days if kept.day > day - KEPT_DAYS] + [Gaps(day, 0, 0)]
         today = self.days[-1]
         today.n, today.longest_ms = today.n + 1, max(today.longest_ms, start_ms - self.last_ms)
-        self.last_ms, self.end_ms, self.silent = start_ms, end_ms, False
+        self.last_ms, self.end_ms = start_ms, end_ms
+        if start_ms >= self.silent_ms:
+            self.silent_ms = NEVER_MS
 
     def usual(self) -> tuple[int, int]:
         """How many gaps are remembered, and the longest in ms."""
@@ -75,45 +78,54 @@ class Silence(Struct, array_like=True):
     reached_ms: int = NEVER_MS  # how far event time had come, to within `STEP_MS`
     look_ms: int = NEVER_MS  # nothing is to be found before
 
-    def hear(self, partial: Partial) -> list[Detection]:
-        """Take in a partial; a finding "speaking" when its version was silent."""
-        found: list[Detection] = []
-        for start_ms in sorted(cell.window_ms for cell in partial.windows if cell.n):
-            voice = self.voices.get(partial.version)
-            if voice is None or start_ms > voice.last_ms + FORGET_MS:
-                self.voices[partial.version] = Voice(start_ms, start_ms, start_ms + partial.window_ms)
+    def note(self, partial: Partial) -> None:
+        """Take in that a version has spoken; its windows may stay open for long while other sources are waited for."""
+        voice = self.voices.get(partial.version)
+        if voice is not None and partial.windows:
+            end_ms = max(cell.window_ms for cell in partial.windows) + partial.window_ms
+            voice.spoken_ms = max(voice.spoken_ms, end_ms)
+
+    def hear(self, spec: ModelSpec, version: str, start_ms: int, end_ms: int) -> list[Detection]:
+        """Take in a closed base window with events; findings of silences before it, and that its version speaks."""
+        found, _ = self._look(spec, start_ms, by_clock=False)
+        voice = self.voices.get(version)
+        if voice is None or start_ms > voice.last_ms + FORGET_MS:
+            self.voices[version] = Voice(start_ms, start_ms, end_ms)
+            self.look_ms = NEVER_MS
+        elif start_ms > voice.last_ms:
+            if start_ms >= voice.silent_ms > NEVER_MS:
+                found.append(_speaking((spec.model, version), voice, start_ms))
+            if voice.silent_ms > NEVER_MS or not voice.live:
                 self.look_ms = NEVER_MS
-            elif start_ms > voice.last_ms:
-                if voice.silent:
-                    found.append(_speaking(partial, voice, start_ms))
-                if voice.silent or not voice.live:
-                    self.look_ms = NEVER_MS
-                voice.speak(start_ms, start_ms + partial.window_ms)
+            voice.speak(start_ms, end_ms)
         return found
 
     def pass_time(self, spec: ModelSpec, until_ms: int) -> tuple[list[Detection], bool]:
-        """Find the versions that have been silent for too long at `until_ms`; whether the state may have changed.
+        """Find who has been silent for too long at `until_ms`, when all closed windows before have been heard.
 
-        A shorter limit in a new spec holds within an hour of event time.
+        Also returns whether the state may have changed. A shorter limit in a new spec holds within an hour.
         """
-        if until_ms < self.look_ms:
+        return self._look(spec, until_ms, by_clock=True)
+
+    def _look(self, spec: ModelSpec, until_ms: int, *, by_clock: bool) -> tuple[list[Detection], bool]:
+        back = until_ms < self.reached_ms - NEAR_MS  # to a replay, after a clock
+        if until_ms < self.look_ms and not back:
             return [], False
-        jumped = until_ms > self.reached_ms + NEAR_MS
-        if until_ms >= self.reached_ms + STEP_MS:
+        jumped = back or until_ms > self.reached_ms + NEAR_MS
+        if back or until_ms >= self.reached_ms + STEP_MS:
             self.reached_ms = until_ms
         self.look_ms = self.reached_ms + STEP_MS
         quiet: dict[str, int] = {}
         for version, voice in self.voices.items():
-            near = voice.end_ms - NEAR_MS <= until_ms <= voice.end_ms + NEAR_MS
+            last_ms = max(voice.end_ms, voice.spoken_ms) if by_clock else voice.end_ms
+            near = last_ms - NEAR_MS <= until_ms <= last_ms + NEAR_MS
             voice.live = near or (voice.live and not jumped)
             limit = limit_ms(spec, voice)
-            if until_ms <= voice.end_ms + limit:
+            if voice.live and voice.silent_ms == NEVER_MS:
                 self.look_ms = min(self.look_ms, voice.end_ms + limit + 1)
-            elif voice.live and not voice.silent:
-                quiet[version] = limit
-        for version in quiet:
-            self.voices[version].silent = True
-        speaking = [version for version, voice in self.voices.items() if voice.live and not voice.silent]
+                if until_ms > last_ms + limit:
+                    voice.silent_ms, quiet[version] = last_ms, limit
+        speaking = [v for v, voice in self.voices.items() if voice.live and voice.silent_ms == NEVER_MS]
         return [_silent(spec, version, self.voices[version], limit, speaking) for version, limit in quiet.items()], True
 
     def forget(self, version: str) -> None:
@@ -146,19 +158,19 @@ def _silent(spec: ModelSpec, version: str, voice: Voice, limit: int, speaking: l
     )
     others = f" Of the model, version {', '.join(sorted(speaking)[:3])} still answers." if speaking else ""
     detail = (
-        f"There have been no events of version {version} since {words.since(voice.end_ms)}: that is longer than the "
+        f"There have been no events of version {version} since {words.since(voice.silent_ms)}: that is longer than the "
         f"{words.duration(limit)} {why}.{others}"
     )
     method: Method = "idle" if speaking else "silent"
-    return _finding((spec.model, version), method, (voice.end_ms, voice.end_ms + limit), detail)
+    return _finding((spec.model, version), method, (voice.silent_ms, voice.silent_ms + limit), detail)
 
 
-def _speaking(partial: Partial, voice: Voice, start_ms: int) -> Detection:
+def _speaking(whose: tuple[str, str], voice: Voice, start_ms: int) -> Detection:
     detail = (
-        f"Events of version {partial.version} have come again since {words.since(start_ms)}, after "
-        f"{words.duration(start_ms - voice.end_ms)} of silence."
+        f"Events of version {whose[1]} have come again since {words.since(start_ms)}, after "
+        f"{words.duration(start_ms - voice.silent_ms)} of silence."
     )
-    return _finding((partial.model, partial.version), "speaking", (voice.end_ms, start_ms), detail)
+    return _finding(whose, "speaking", (voice.silent_ms, start_ms), detail)
 
 
 def _finding(whose: tuple[str, str], method: Method, span_ms: tuple[int, int], detail: str) -> Detection:

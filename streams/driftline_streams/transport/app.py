@@ -116,6 +116,10 @@ class BatchApp(faust.App):
         """
         return self.feeds[topic].idle(for_s, time.monotonic())
 
+    def read_ages(self, topic: str) -> dict[int, float]:
+        """Seconds since everything that the assigned partitions then held has been acted on, where that is known."""
+        return self.feeds[topic].read_ages(time.monotonic())
+
     def lag(self, topic: str) -> dict[int, int]:
         """Offsets that are not finished, by assigned partition, as of about a second ago."""
         return self.feeds[topic].lag()

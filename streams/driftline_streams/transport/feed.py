@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ BATCH_BYTES = 32 << 20
 BUFFERED_BATCHES = 1
 # Idleness is claimed on the broker's word, not on its silence: an answer older than this proves nothing.
 ENDS_VALID_S = 5.0
+PAST_ENDS = 60  # answers that are remembered: about as many seconds
 # After a longer pause between two answers silence counts anew: nobody could send while the broker was away, and what
 # was written meanwhile is on its way.
 OUTAGE_S = 3.0
@@ -83,6 +85,7 @@ class Feed:
         self._assigned = asyncio.Event()
         self._progress = asyncio.Event()  # a batch was finished: there may be room to read again
         self._ends: Ends | None = None
+        self._past: deque[Ends] = deque(maxlen=PAST_ENDS)
         self._heard_since = 0.0  # when the broker first answered after its last outage
 
     # --- membership: what the app tells
@@ -113,6 +116,7 @@ class Feed:
                 task.cancel()
                 await asyncio.wait({task})
         self._cursors, self._offered, self._ends = {}, None, None
+        self._past.clear()
         self._progress.set()
 
     async def close(self) -> None:
@@ -278,6 +282,7 @@ class Feed:
         if self._ends is None or ends.asked_at - self._ends.asked_at > OUTAGE_S:
             self._heard_since = ends.asked_at
         self._ends = ends
+        self._past.append(ends)
 
     @property
     def partitions(self) -> Iterable[int]:
@@ -299,6 +304,16 @@ class Feed:
             and ends.asked_at - max(cursor.read_at, self._heard_since) >= for_s
             and cursor.position >= ends.offsets.get(partition, cursor.position + 1)
         ]
+
+    def read_ages(self, now: float) -> dict[int, float]:
+        """How many seconds ago everything that is finished was all there was, by partition: what was written earlier
+        has been acted on. Without partitions that are farther behind than is remembered."""
+        return {
+            partition: now - max(asked_at)
+            for partition, cursor in self._cursors.items()
+            for done in [cursor.position if cursor.resting else cursor.first]
+            if (asked_at := [ends.asked_at for ends in self._past if ends.offsets.get(partition, done + 1) <= done])
+        }
 
     def lag(self) -> dict[int, int]:
         """Messages that are not finished, by partition; 0 where the broker has not said yet."""

@@ -26,6 +26,9 @@ class Clocks(Struct, array_like=True):
 
     ticks: int = 0  # clocks so far: orders them against partials without comparing event time with wall time
     latest: dict[str, tuple[int, int]] = field(default_factory=dict)  # source → (time in ms, its tick)
+    read: dict[str, int] = field(
+        default_factory=dict
+    )  # busy source → until when everything written to it has been read
 
     def update(self, clock: Clock) -> bool:
         """Take in a clock; False when it is not newer than the last one of its source (a repeated message).
@@ -33,11 +36,24 @@ class Clocks(Struct, array_like=True):
         A clock of time 0 only announces the partition.
         """
         source = name_of(clock.topic, clock.partition)
-        if clock.time_ms <= self.latest.get(source, (NEVER_MS, 0))[0]:
+        known_ms = self.read.get(source, NEVER_MS) if clock.busy else self.latest.get(source, (NEVER_MS, 0))[0]
+        if clock.time_ms <= known_ms:
             return False
         self.ticks += 1
-        self.latest[source] = (clock.time_ms, self.ticks)
+        if clock.busy:
+            self.read[source] = clock.time_ms
+        else:
+            self.latest[source] = (clock.time_ms, self.ticks)
         return True
+
+    def read_ms(self) -> int:
+        """Until when everything written to any source has been read; `NEVER_MS` when one of them has not said.
+
+        No event that was published before is still to come, but events of earlier times may be: of a replay.
+        """
+        told = [max(time_ms, self.read.get(source, 0)) for source, (time_ms, _) in self.latest.items()]
+        least = min(told, default=0)
+        return least if least > 0 else NEVER_MS
 
 
 class Seen(Struct, array_like=True):
