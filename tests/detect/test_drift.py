@@ -416,7 +416,7 @@ async def test_rows_are_read_by_the_views(settings: Any) -> None:
     migrate(store)
     await store.insert([drift.rows(reference, "1", cell, [drifted, few], 0)], "batch")
     small = window_of(reference, {"feature:x": r.normal(1, 1, 50)}, start_ms=DAY)
-    nothing = drift.compare(reference, small, RULES, thresholds(RULES))
+    nothing = drift.compare(reference, small, RULES, limits(RULES))
     await store.insert([drift.rows(reference, "1", small, nothing, 0)], "batch of a small window")
     later = store.query_rows("SELECT signal, state, psi, n FROM drift_daily WHERE day = '1970-01-02' ORDER BY signal")
     assert later == [
