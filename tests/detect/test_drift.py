@@ -505,6 +505,23 @@ def test_of_500_null_features_and_10_shifted_ones_few_findings_are_false_and_few
     assert broken > 0.5
 
 
+def test_without_any_drift_a_window_raises_something_as_seldom_as_alpha_says_segments_or_not() -> None:
+    r = np.random.default_rng(20)
+    names, n = [f"feature:{i}" for i in range(4)], 6_000
+    country = r.choice(["NL", "DE", "FR"], n).tolist()
+    reference = reference_of({name: r.normal(0, 1, n) for name in names}, segments={"country": country})
+    rules = DriftRules(ks=0, psi=0, rate=0, min_effect=0, alpha=0.2)
+    raised = []
+    for _ in range(120):
+        parts = [
+            window_of(reference, {name: r.normal(0, 1, 250) for name in names}, dim="country", value=value)
+            for value in ("NL", "DE", "FR")
+        ]
+        whole = window_of(reference, {name: r.normal(0, 1, 750) for name in names})
+        raised.append(any(each.state == "drift" for each in compare(reference, whole, parts, rules).values()))
+    assert 0.04 < np.mean(raised) < 0.28
+
+
 # --- cost
 
 
