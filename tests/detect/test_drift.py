@@ -18,7 +18,7 @@ from scipy import stats
 from driftline_schemas.records import Detection, Moments
 from driftline_schemas.spec import DriftRules, ModelSpec, Profile, Reference
 from driftline_streams.detectors import drift
-from driftline_streams.detectors.budget import Thresholds
+from driftline_streams.detectors.budget import Thresholds, thresholds
 from driftline_streams.detectors.result import Result
 from driftline_streams.kernel import histogram, moments
 from driftline_streams.kernel.limits import OTHER_CATEGORY
