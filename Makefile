@@ -6,7 +6,7 @@ ARGS ?=
 SEEDS ?= 20
 SEED_FROM ?= 1
 
-.PHONY: demo test chaos bench freshness growth memory calibrate check lint format lock clean help
+.PHONY: demo test chaos bench bench-drift flights freshness growth memory calibrate check lint format lock clean help
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -24,6 +24,12 @@ test: $(VENV)/dev.stamp ## linters, types, layers and all tests; ARGS="tests/ing
 
 bench: $(VENV)/dev.stamp ## what an event costs, ours and others'; ARGS="--json FILE --markdown FILE", or --help
 	$(BIN)/python -m tests.bench $(ARGS)
+
+bench-drift: $(VENV)/dev.stamp ## how soon drift is found, and how often for nothing, ours and others'; writes docs/drift-benchmark.md
+	@$(BIN)/python -m tests.bench.drift $(ARGS)
+
+flights: $(VENV)/dev.stamp ## what was found in the year of flights, from a run of the demo; writes docs/flights.md
+	@$(BIN)/python -m tests.bench.flights_page $(ARGS)
 
 freshness: $(VENV)/dev.stamp ## how old rows and alerts are at 20,000 events a second; writes docs/freshness.md
 	@$(BIN)/python -m tests.bench.freshness $(ARGS)
