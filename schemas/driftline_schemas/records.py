@@ -164,7 +164,8 @@ class SlicedCells(Struct, frozen=True, kw_only=True):
 
     Cell `i` sums the events from `window_ms[i]` on whose segment `dim[i]` is `value[i]`. A group is a signal `j` in a
     cell, with the number `i * len(signals) + j`. An entry is a bin `l` of the `k`-th group, with the number
-    `k * len(labels) + l`.
+    `k * len(labels) + l`. Of numeric signals only ten bins are told apart: the first bin of each tenth of the reference
+    stands for all bins of that tenth.
 
     Bytes hold little-endian numbers. Of integers the first byte says how many bytes each of the others takes (1, 2, 4
     or 8); numbers of groups and entries ascend and are written as differences, the first one from 0.

@@ -29,12 +29,13 @@ from driftline_streams.errors import Unavailable, UsageError
 from driftline_streams.ingest import Ingest
 from driftline_streams.joint.watch import Watch as JointWatch
 from driftline_streams.kernel.catalog import Catalog
-from driftline_streams.kernel.effects import Effects
+from driftline_streams.kernel.effects import Effects, Named
 from driftline_streams.kernel.refused import lose, reasons
 from driftline_streams.ledger_gaps import Gaps
 from driftline_streams.ledger_positions import take_account
 from driftline_streams.outcomes.join import Join, JoinResult
 from driftline_streams.outcomes.lookup import Lookup
+from driftline_streams.performance.labels import LabelWatch
 from driftline_streams.performance.watch import Watch
 from driftline_streams.reference.learner import Learner
 from driftline_streams.settings import Settings
@@ -60,6 +61,7 @@ MODELS_EVERY_S = 1.0
 PERFORMANCE_EVERY_S = 1.0
 PERFORMANCE_REST_S = 30.0  # between two judgements while labels keep coming
 LEARN_EVERY_S = 30.0
+LABELS_EVERY_S = 30.0
 JOINT_EVERY_S = 10.0
 METRICS_EVERY_S = 5.0
 RECENT_EVENTS = 2_000_000  # of a topic, that the account of a worker covers: a query of a second at most
@@ -85,6 +87,7 @@ class Pipeline:
         self.join = Join(self.catalog, prefix, Lookup(self.clickhouse))
         self.notify = Notify(self.catalog, prefix)
         self.performance = Watch(self.catalog, prefix, self.clickhouse.query)
+        self.labels = LabelWatch(self.catalog, prefix, self.clickhouse.query)
         self.joint = JointWatch(self.catalog, prefix, self.clickhouse.query)
         self.learner = Learner(self.catalog, self.clickhouse.query)
         self.sender = Sender([target.get_secret_value() for target in settings.notify], self.metrics.delivered)
@@ -112,6 +115,7 @@ class Pipeline:
         self.app.every(RETRY_EVERY_S, self.retry_labels)
         self.app.every(MODELS_EVERY_S, self.follow_models)
         self.app.every(PERFORMANCE_EVERY_S, self.watch_performance)
+        self.app.every(LABELS_EVERY_S, self.watch_labels)
         self.app.every(JOINT_EVERY_S, self.watch_joint)
         self.app.every(LEARN_EVERY_S, self.learn_references)
         self.app.every(METRICS_EVERY_S, self.measure)
@@ -275,26 +279,35 @@ class Pipeline:
         due = came > self._judged_at and now - came >= PERFORMANCE_EVERY_S
         if due or now - self._judged_at >= PERFORMANCE_REST_S:
             self._judged_at = now
-            result = await self.performance(_now_ms())
-            if result.name:
-                # The other way round than elsewhere: what stands in `detections` is not published again.
-                await self.producer.send(result.effects.messages)
-                await self.clickhouse.insert(result.effects.rows, result.name)
+            await self._publish(await self.performance(_now_ms()))
+
+    async def watch_labels(self) -> None:
+        """Compare the labels of settled days with the usual ones; the reader of the first partition does it."""
+        if self._reads_first():
+            async for judged in self.labels(_now_ms()):
+                await self._publish(judged)
 
     async def watch_joint(self) -> None:
         """Compare how features go together in closed test windows; the reader of the first partition does it."""
-        if 0 in self.app.feeds[self._name(topics.PREDICTIONS)].partitions:
-            async for result in self.joint(_now_ms()):
-                # As with performance: what stands in `drift` is not judged again.
-                await self.producer.send(result.effects.messages)
-                await self.clickhouse.insert(result.effects.rows, result.name)
+        if self._reads_first():
+            async for judged in self.joint(_now_ms()):
+                await self._publish(judged)
+
+    def _reads_first(self) -> bool:
+        return 0 in self.app.feeds[self._name(topics.PREDICTIONS)].partitions
+
+    async def _publish(self, found: Named) -> None:
+        """Carry out the other way round than elsewhere: what stands in ClickHouse is not found again."""
+        if found.name:
+            await self.producer.send(found.effects.messages)
+            await self.clickhouse.insert(found.effects.rows, found.name)
 
     async def learn_references(self) -> None:
         """Publish what the first events of versions without a reference look like; the reader of the first partition.
 
         It is published again when the worker dies before it has read it back, with the same id.
         """
-        if 0 in self.app.feeds[self._name(topics.PREDICTIONS)].partitions:
+        if self._reads_first():
             learned = await self.learner()
             if learned is not None:
                 await asyncio.to_thread(model_topic.publish, self.settings, [learned])

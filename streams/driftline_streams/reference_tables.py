@@ -17,22 +17,22 @@ from driftline_streams.kernel.limits import OTHER_CATEGORY
 from driftline_streams.reference.diff import Difference
 
 SHOWN_NAMES = 4  # categories of a signal, segments of a key
+_UNIT = {24: "day", 168: "week"}
 _QUANTILES = (3, 31, 59)  # edges of the 64 bins: 6 %, 50 % and 94 % of the values lie below
 
 
 def listed(references: Sequence[Reference]) -> Table:
     """One row a reference."""
-    table = _table("reference", "source", "id", "events", "from", "to", "signals", "rhythm", "segments")
+    table = _table("reference", "source", "events", "from", "to", "signals", "rhythm", "segments")
     for each in references:
         table.add_row(
             Text(f"{each.model}@{each.version}"),
             each.source,
-            each.id,
             f"{each.n:,}",
             _day(each.start_ms),
             _day(each.end_ms),
             str(len(each.signals)),
-            _rhythm(each),
+            "" if each.rhythm is None else f"{len(each.rhythm.counts)} by {_UNIT[each.rhythm.slots]}",
             Text(", ".join(each.segments)),
         )
     return table
@@ -87,6 +87,8 @@ def shown(reference: Reference) -> Group:
         most = sorted(values.items(), key=lambda item: (-item[1].n, item[0]))
         names = ", ".join(f"{value} {_share(each.n / reference.n)}" for value, each in most[:SHOWN_NAMES])
         lines.append(f"segment {key}: {len(values)} values: {names}{', …' if len(values) > SHOWN_NAMES else ''}")
+    if reference.joint is not None:
+        lines.append(f"together: {len(reference.joint.signals)} features in {reference.joint.n_complete:,} events")
     return Group(*(Text(line) for line in lines), "", table)
 
 
@@ -120,14 +122,15 @@ def _table(*headers: str) -> Table:
 
 
 def _day(ms: int) -> str:
-    return f"{dt.datetime.fromtimestamp(ms / 1000, dt.UTC):%Y-%m-%d %H:%M}"
+    return f"{dt.datetime.fromtimestamp(ms / 1000, dt.UTC):%Y-%m-%d}"
 
 
 def _rhythm(reference: Reference) -> str:
     rhythm = reference.rhythm
     if rhythm is None:
         return ""
-    return f"hour of the {'week' if rhythm.slots == 168 else 'day'} of {len(rhythm.counts)} signals"
+    n = len(rhythm.counts)
+    return f"{n} signal{'s' if n > 1 else ''} by the hour of the {_UNIT[rhythm.slots]}"
 
 
 def _share(share: float) -> str:

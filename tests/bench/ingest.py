@@ -14,8 +14,10 @@ import msgspec
 import numpy as np
 
 from driftline_streams.ingest import Ingest
+from driftline_streams.ingest.cells import Segments
 from driftline_streams.ingest.event import Event
 from driftline_streams.ingest.features import FeatureSums
+from driftline_streams.ingest.issues import repeated
 from driftline_streams.ingest.partials import Source, encode, spans
 from driftline_streams.ingest.raw import raw_rows
 from driftline_streams.ingest.read import AT_A_TIME, Reader
@@ -57,7 +59,9 @@ def main(n: int) -> None:
     assert reading.columns is not None
     columns = reading.columns
     watchlists = Watchlists()
-    windows, features = WindowSums.of(columns), FeatureSums.of(columns, watchlists)
+    segments, nothing = Segments.of(columns), repeated(columns)
+    windows = WindowSums.of(columns, segments)
+    features = FeatureSums.of(columns, segments, watchlists, nothing)
     offset = np.arange(n)
     source = Source(batch.topic, 0, 0, n - 1)
     stage = Ingest(known, "driftline")
@@ -66,8 +70,8 @@ def main(n: int) -> None:
         "limit": lambda: [_decode_all(chunk) for chunk in chunks],
         "read": lambda: read(values, NOW_MS),
         "raw rows": lambda: raw_rows(columns, (batch.topic, 0), offset, NOW_MS),
-        "windows": lambda: WindowSums.of(columns).rows(),
-        "features": lambda: FeatureSums.of(columns, watchlists).rows(),
+        "windows": lambda: WindowSums.of(columns, segments).rows(),
+        "features": lambda: FeatureSums.of(columns, segments, watchlists, repeated(columns)).rows(),
         "partials": lambda: encode(source, offset, windows, features, spans(columns)),
         "whole stage": lambda: stage(batch, NOW_MS),
     }

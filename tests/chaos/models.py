@@ -30,7 +30,7 @@ SPECS = (
         kind="binary",
         features={
             "amount": FeatureSpec(type="numeric", importance=0.5),
-            "age": FeatureSpec(type="numeric", importance=0.01),
+            "age": FeatureSpec(type="numeric", importance=0.01, max=85.0),
             "device": FeatureSpec(type="categorical", importance=0.2),
             "secret": FeatureSpec(monitor=False),
         },
@@ -132,7 +132,7 @@ def _features(rng: np.random.Generator, model: str, place: float) -> dict[str, A
     if model == "fraud":
         out = {
             "amount": _eighths(rng.lognormal(3, 0.5) * (2.0 if place > 0.55 else 1.0)),
-            "age": float(rng.integers(18, 90)),
+            "age": float(rng.integers(18, 90)) if rng.random() < 0.97 else "unknown",
             "device": str(rng.choice(["phone", "desk", "new"] if place > 0.7 else ["phone", "desk"])),
             "secret": 1.0,
             "undeclared": "kept, not monitored",

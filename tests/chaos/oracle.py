@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from .message import Message
 from .rows import Table, label, raw
-from .sums import features, windows
+from .sums import features, outliers, windows
 from .traffic import Traffic
 from .truth import below_limit, join, performance
 
@@ -38,6 +38,7 @@ def expect(traffic: Traffic) -> Expected:
             "predictions": {place: raw(message.record, message.time_ms) for place, message in predictions.items()},
             "windows": windows(predictions.values(), specs),
             "features": features(predictions.values(), specs, references),
+            "outliers": outliers(predictions, references),
             "labels": {place: label(message.record, message.time_ms) for place, message in labels.items()},
             "outcomes": joined.outcomes,
             "performance": judged,

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-from driftline_schemas.spec import ModelSpec, Profile, Reference
+from driftline_schemas.spec import FeatureSpec, ModelSpec, Profile, Reference
 
 from .message import Message
 from .rows import Row, Table, named
@@ -70,6 +70,8 @@ class _Signal:
     nulls: int = 0
     numbers: list[float] = field(default_factory=list)
     texts: int = 0
+    mistyped: int = 0
+    outside: int = 0
     bins: Counter[str] = field(default_factory=Counter)
 
 
@@ -81,26 +83,29 @@ def features(
     cells: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
     for message in predictions:
         event = message.record
-        width_s = specs.get(event["model"], ModelSpec(model="")).feature_window_s
-        start_s = message.time_ms // 1000 // width_s * width_s
-        cells[event["model"], event["version"], start_s, width_s].append(event)
+        spec = specs.get(event["model"], ModelSpec(model=""))
+        start_s = message.time_ms // 1000 // spec.feature_window_s * spec.feature_window_s
+        segment = event.get("segment", {})
+        slices = [(key, segment[key]) for key in spec.segments if segment.get(key) is not None]
+        for dim, value in [("", ""), *slices]:
+            cells[event["model"], event["version"], start_s, spec.feature_window_s, dim, value].append(event)
     out: Table = {}
     for key, events in cells.items():
         model, version = key[:2]
         reference = references.get((model, version))
-        signals = _signals(events, specs.get(model, ModelSpec(model=model)), reference)
+        signals = _signals(events, specs.get(model, ModelSpec(model=model)), reference, sliced=bool(key[4]))
         out[*key, reference.id if reference is not None else ""] = _sums(len(events), signals)
     return out
 
 
-def _signals(events: list[Row], spec: ModelSpec, reference: Reference | None) -> dict[str, _Signal]:
+def _signals(events: list[Row], spec: ModelSpec, reference: Reference | None, *, sliced: bool) -> dict[str, _Signal]:
     profiles = reference.signals if reference is not None else {}
     out: dict[str, _Signal] = defaultdict(_Signal)
     for event in events:
         for name in ("score", "confidence"):
-            _count(out[name], event.get(name), "numeric", profiles.get(name))
+            _count(out[name], event.get(name), "numeric", profiles.get(name), sliced=sliced)
         kind = "numeric" if spec.kind == "regression" else "categorical"
-        _count(out["prediction"], event.get("prediction"), kind, profiles.get("prediction"))
+        _count(out["prediction"], event.get("prediction"), kind, profiles.get("prediction"), sliced=sliced)
         features = event.get("features", {})
         if spec.features:
             names = expected = {name for name, feature in spec.features.items() if feature.monitor}
@@ -111,23 +116,66 @@ def _signals(events: list[Row], spec: ModelSpec, reference: Reference | None) ->
             if name not in expected and name not in features:
                 continue
             profile = profiles.get(f"feature:{name}")
-            described = spec.features[name].type if name in spec.features else None
-            kind = described or (profile.type if profile is not None else "as sent")
-            _count(out[f"feature:{name}"], features.get(name), kind, profile)
+            described = spec.features.get(name)
+            kind = (described and described.type) or (profile.type if profile is not None else "as sent")
+            signal = out[f"feature:{name}"]
+            _count(signal, features.get(name), kind, profile, sliced=sliced)
+            signal.outside += _outside(features.get(name), described)
     return dict(out)
 
 
-def _count(signal: _Signal, value: Any, kind: str, profile: Profile | None) -> None:
+def _count(signal: _Signal, value: Any, kind: str, profile: Profile | None, *, sliced: bool) -> None:
     number = isinstance(value, float)
     if value is None or (kind == "numeric" and not number):
         signal.nulls += 1
+        signal.mistyped += value is not None
     elif number and kind != "categorical":
         signal.numbers.append(value)
         if profile is not None and profile.type == "numeric" and kind == "numeric":
-            signal.bins[str(bisect.bisect_right(profile.edges, value))] += 1
+            index = bisect.bisect_right(profile.edges, value)
+            signal.bins[str(_leading(profile.counts)[index] if sliced else index)] += 1
     else:
         signal.texts += 1
         signal.bins[named(value)] += 1
+
+
+def _outside(value: Any, described: FeatureSpec | None) -> bool:
+    if described is None or not isinstance(value, float):
+        return False
+    return not (described.min or -math.inf) <= value <= (described.max or math.inf)
+
+
+def _leading(counts: list[int]) -> list[int]:
+    """For each bin, the first in the same tenth of the reference: segments count in it."""
+    before = [sum(counts[:place]) for place in range(len(counts))]
+    tenth = [min(9, int((b + c / 2) * 10 / sum(counts))) for b, c in zip(before, counts, strict=True)]
+    return [tenth.index(each) for each in tenth]
+
+
+def outliers(predictions: dict[tuple[int, int], Message], references: dict[tuple[str, str], Reference]) -> Table:
+    """All events that may be among the outliers of their batch: some number is more than 8 deviations off."""
+    out: Table = {}
+    for (partition, offset), message in predictions.items():
+        event = message.record
+        reference = references.get((event["model"], event["version"]))
+        values = {f"feature:{name}": value for name, value in event.get("features", {}).items()} | event
+        reasons = {}
+        for signal, profile in reference.signals.items() if reference is not None else ():
+            value = values.get(signal)
+            if signal in {"latency_ms", "error_rate"} or profile.type != "numeric" or not isinstance(value, float):
+                continue
+            sums = profile.moments
+            mean = sums.sum / sums.n
+            z = (value - mean) / math.sqrt((sums.sum_squares - sums.n * mean**2) / (sums.n - 1))
+            if abs(z) > 8:
+                reasons[signal] = round(z, 6)
+        if reasons:
+            out[partition, offset] = {
+                "prediction_id": event["prediction_id"],
+                "score": max(map(abs, reasons.values())),
+                "reasons": reasons,
+            }
+    return out
 
 
 def _sums(n: int, signals: dict[str, _Signal]) -> Row:
@@ -144,6 +192,10 @@ def _sums(n: int, signals: dict[str, _Signal]) -> Row:
         "bins": {
             f"{name}\x1f{label}": count for name, signal in signals.items() for label, count in signal.bins.items()
         },
+        "issues": _nonzero(
+            {f"mistyped\x1f{name}": signal.mistyped for name, signal in signals.items()}
+            | {f"outside\x1f{name}": signal.outside for name, signal in signals.items()}
+        ),
     }
 
 

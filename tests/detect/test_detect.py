@@ -417,3 +417,11 @@ def test_a_silence_in_a_backlog_is_found_whatever_its_batches_are() -> None:
     found = one_by_one.apply_each([partial(i, [cell]) for i, cell in enumerate(cells)])
     assert [each.method for each in found if each.kind == "quality"] == ["silent", "speaking"]
     assert at_once.apply([partial(0, cells), clock(start + 1_700 * MINUTE)]) == found
+
+
+def test_bad_data_in_a_test_window_is_found_when_it_closes() -> None:
+    cells = [msgspec.structs.replace(features(i * 300_000, {}), n=50, issues={"duplicate": 25}) for i in range(288)]
+    worker = Worker()
+    worker.apply([partial(i, [], [cell]) for i, cell in enumerate(cells)])
+    (found,) = [each for each in worker.apply([clock(2 * DAY)]) if each.kind == "quality"]
+    assert (found.method, found.effect, found.n, found.end_ms) == ("duplicate", 0.5, 14_400, DAY)

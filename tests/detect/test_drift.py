@@ -416,7 +416,7 @@ async def test_rows_are_read_by_the_views(settings: Any) -> None:
     migrate(store)
     await store.insert([drift.rows(reference, "1", cell, [drifted, few], 0)], "batch")
     small = window_of(reference, {"feature:x": r.normal(1, 1, 50)}, start_ms=DAY)
-    nothing = drift.compare(reference, small, RULES, thresholds(RULES))
+    nothing = drift.compare(reference, small, RULES, limits(RULES))
     await store.insert([drift.rows(reference, "1", small, nothing, 0)], "batch of a small window")
     later = store.query_rows("SELECT signal, state, psi, n FROM drift_daily WHERE day = '1970-01-02' ORDER BY signal")
     assert later == [
@@ -503,6 +503,23 @@ def test_of_500_null_features_and_10_shifted_ones_few_findings_are_false_and_few
     assert power >= 0.8
     broken, _ = np.mean(common, axis=0)
     assert broken > 0.5
+
+
+def test_without_any_drift_a_window_raises_something_as_seldom_as_alpha_says_segments_or_not() -> None:
+    r = np.random.default_rng(20)
+    names, n = [f"feature:{i}" for i in range(4)], 6_000
+    country = r.choice(["NL", "DE", "FR"], n).tolist()
+    reference = reference_of({name: r.normal(0, 1, n) for name in names}, segments={"country": country})
+    rules = DriftRules(ks=0, psi=0, rate=0, min_effect=0, alpha=0.2)
+    raised = []
+    for _ in range(120):
+        parts = [
+            window_of(reference, {name: r.normal(0, 1, 250) for name in names}, dim="country", value=value)
+            for value in ("NL", "DE", "FR")
+        ]
+        whole = window_of(reference, {name: r.normal(0, 1, 750) for name in names})
+        raised.append(any(each.state == "drift" for each in compare(reference, whole, parts, rules).values()))
+    assert 0.04 < np.mean(raised) < 0.28
 
 
 # --- cost

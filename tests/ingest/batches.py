@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import msgspec
 
-from driftline_schemas.records import Partial, Rejected
+from driftline_schemas.records import FeatureCell, Moments, Partial, Rejected
 from driftline_streams.ingest import IngestResult
 from driftline_streams.kernel.effects import Coded, Column, MapColumn, Rows
 
@@ -67,6 +69,34 @@ def partials_of(result: IngestResult) -> list[Partial]:
         for message in result.effects.messages
         if message.topic.endswith(".partials")
     ]
+
+
+def sliced_of(partial: Partial) -> dict[tuple[int, str, str], FeatureCell]:
+    """The cells of segments in a partial, unpacked, by window, key and value."""
+    slices = partial.slices
+    if slices is None:
+        return {}
+    names = list(zip(slices.window_ms, slices.dim, slices.value, strict=True))
+    assert len(set(names)) == len(names)
+    cells = {
+        name: FeatureCell(window_ms=name[0], n=n, moments={}, bins={}, issues=issues)
+        for name, n, issues in zip(names, slices.n, slices.issues, strict=True)
+    }
+    groups = list(accumulate(_integers(slices.groups)))
+    sums = struct.unpack(f"<{4 * len(groups)}d", slices.sums)
+    of_groups = [(cells[names[at // len(slices.signals)]], slices.signals[at % len(slices.signals)]) for at in groups]
+    for i, (cell, signal) in enumerate(of_groups):
+        counts = _integers(slices.present)[i], _integers(slices.nulls)[i]
+        cell.moments[signal] = Moments(*counts, *sums[i :: len(groups)])
+    for entry, count in zip(accumulate(_integers(slices.entries)), _integers(slices.counts), strict=True):
+        cell, signal = of_groups[entry // len(slices.labels)]
+        cell.bins.setdefault(signal, {})[slices.labels[entry % len(slices.labels)]] = count
+    return cells
+
+
+def _integers(packed: bytes) -> tuple[int, ...]:
+    size = {1: "B", 2: "H", 4: "I", 8: "Q"}[packed[0]]
+    return struct.unpack(f"<{(len(packed) - 1) // packed[0]}{size}", packed[1:])
 
 
 def rejects_of(result: IngestResult) -> list[Rejected]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from driftline_schemas.records import Scalar
-from driftline_schemas.spec import ModelSpec
+from driftline_schemas.spec import ModelSpec, Profile
 from driftline_streams.ingest.event import Event
 from driftline_streams.kernel.catalog import Catalog, class_name
 from driftline_streams.kernel.clock import to_ms, window_start
@@ -37,13 +37,12 @@ class WindowTally:
     classes: Counter[str] = field(default_factory=Counter)
 
 
-WindowKey = tuple[str, str, int, str, str]  # model, version, start in ms, dim, value
-FeatureKey = tuple[str, str, int]
+Key = tuple[str, str, int, str, str]  # model, version, start in ms, dim, value
 
 
-def windows(events: Iterable[Event], catalog: Catalog) -> dict[WindowKey, WindowTally]:
+def windows(events: Iterable[Event], catalog: Catalog) -> dict[Key, WindowTally]:
     """Every window, and every slice of the wider windows that slices have."""
-    out: dict[WindowKey, WindowTally] = defaultdict(WindowTally)
+    out: dict[Key, WindowTally] = defaultdict(WindowTally)
     for event in events:
         spec = catalog.spec(event.model)
         slices = [("", "")]
@@ -63,16 +62,38 @@ def windows(events: Iterable[Event], catalog: Catalog) -> dict[WindowKey, Window
     return dict(out)
 
 
-def features(events: Iterable[Event], catalog: Catalog) -> dict[FeatureKey, tuple[int, dict[str, Tally]]]:
-    """Every feature window: its number of events, and its signals."""
-    cells: dict[FeatureKey, list[Event]] = defaultdict(list)
+@dataclass
+class FeatureTally:
+    """Sums over one feature window, or one segment value of it."""
+
+    n: int
+    signals: dict[str, Tally]
+    issues: Counter[str]
+
+
+def features(events: Iterable[Event], catalog: Catalog) -> dict[Key, FeatureTally]:
+    """Every feature window, and every slice of it; events come in the order in which they were sent."""
+    cells: dict[Key, list[tuple[Event, bool]]] = defaultdict(list)
+    seen: set[tuple[str, str]] = set()
     for event in events:
-        start = window_start(to_ms(event.timestamp), catalog.spec(event.model).feature_window_s * 1000)
-        cells[event.model, event.version, start].append(event)
-    return {key: (len(cell), _signals(cell, catalog)) for key, cell in cells.items()}
+        spec = catalog.spec(event.model)
+        start = window_start(to_ms(event.timestamp), spec.feature_window_s * 1000)
+        again = (event.model, event.prediction_id) in seen
+        seen.add((event.model, event.prediction_id))
+        slices = [(key, value) for key, value in event.segment.items() if key in spec.segments and value is not None]
+        for dim, value in [("", ""), *slices]:
+            cells[event.model, event.version, start, dim, value].append((event, again))
+    return {
+        key: FeatureTally(
+            n=len(cell),
+            signals=_signals([event for event, _ in cell], catalog, sliced=bool(key[3])),
+            issues=_issues(cell, catalog),
+        )
+        for key, cell in cells.items()
+    }
 
 
-def _signals(cell: list[Event], catalog: Catalog) -> dict[str, Tally]:
+def _signals(cell: list[Event], catalog: Catalog, *, sliced: bool) -> dict[str, Tally]:
     spec = catalog.spec(cell[0].model)
     reference = catalog.reference(cell[0].model, cell[0].version)
     profiles = reference.signals if reference is not None else {}
@@ -83,18 +104,44 @@ def _signals(cell: list[Event], catalog: Catalog) -> dict[str, Tally]:
         edges = profile.edges if profile is not None and profile.type == kind else None
         tally = out[name] = Tally()
         for event in cell:
-            _add(tally, getattr(event, name), kind, edges)
+            _add(tally, getattr(event, name), kind, edges, profile if sliced else None)
     for name in _names(cell, spec, [signal for signal in profiles if signal.startswith("feature:")]):
         profile = profiles.get(f"feature:{name}")
-        described = spec.features.get(name)
-        kind = (described and described.type) or (profile.type if profile is not None else "as sent")
+        kind = _kind(name, spec, profile)
         edges = profile.edges if profile is not None and profile.type == kind else None
         tally = out[f"feature:{name}"] = Tally()
+        described = spec.features.get(name)
         declared = described is not None if spec.features else profile is not None
         for event in cell:
             if declared or name in event.features:
-                _add(tally, event.features.get(name), kind, edges)
+                _add(tally, event.features.get(name), kind, edges, profile if sliced else None)
     return out
+
+
+def _kind(name: str, spec: ModelSpec, profile: Profile | None) -> str:
+    described = spec.features.get(name)
+    return (described and described.type) or (profile.type if profile is not None else "as sent")
+
+
+def _issues(cell: list[tuple[Event, bool]], catalog: Catalog) -> Counter[str]:
+    out: Counter[str] = Counter()
+    for event, again in cell:
+        spec, reference = catalog.spec(event.model), catalog.reference(event.model, event.version)
+        profiles = reference.signals if reference is not None else {}
+        out["duplicate"] += again
+        out["improper"] += bool(event.probabilities) and abs(sum((event.probabilities or {}).values()) - 1) > 1e-3
+        if spec.kind == "regression":
+            out["mistyped\x1fprediction"] += isinstance(event.prediction, str | bool)
+        for name in _names([event], spec, []):
+            value, described = event.features.get(name), spec.features.get(name)
+            kind = _kind(name, spec, profiles.get(f"feature:{name}"))
+            if kind == "numeric":
+                out[f"mistyped\x1ffeature:{name}"] += isinstance(value, str | bool)
+            if described is not None and isinstance(value, float) and kind != "categorical":
+                low, high = described.min, described.max
+                beyond = (low is not None and value < low) or (high is not None and value > high)
+                out[f"outside\x1ffeature:{name}"] += beyond
+    return +out
 
 
 def _names(cell: list[Event], spec: ModelSpec, referenced: list[str]) -> list[str]:
@@ -105,7 +152,7 @@ def _names(cell: list[Event], spec: ModelSpec, referenced: list[str]) -> list[st
     )
 
 
-def _add(tally: Tally, value: Scalar, kind: str, edges: list[float] | None) -> None:
+def _add(tally: Tally, value: Scalar, kind: str, edges: list[float] | None, coarse: Profile | None = None) -> None:
     number = isinstance(value, float)
     if value is None or (kind == "numeric" and not number):
         tally.nulls += 1
@@ -114,9 +161,19 @@ def _add(tally: Tally, value: Scalar, kind: str, edges: list[float] | None) -> N
     if isinstance(value, float) and kind != "categorical":
         tally.numbers.append(max(-1e150, min(value, 1e150)))
         if edges:
-            tally.bins[str(bisect_right(edges, value))] += 1
+            index = bisect_right(edges, value)
+            tally.bins[str(index if coarse is None else leading(coarse.counts)[index])] += 1
     else:
         tally.bins[_class(value)] += 1
+
+
+def leading(counts: list[int]) -> list[int]:
+    """For each of the bins, the first that lies in the same tenth of the counts, by its middle."""
+    tenth, before = [], 0
+    for count in counts:
+        tenth.append(min(9, int((before + count / 2) * 10 / sum(counts))))
+        before += count
+    return [tenth.index(each) for each in tenth]
 
 
 def _class(value: float | str | bool) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import numpy as np
 from hypothesis import strategies as st
 
 from driftline_schemas.records import Moments
 from driftline_schemas.spec import FeatureSpec, ModelSpec, Profile, Reference
 from driftline_streams.kernel.catalog import Catalog
-from driftline_streams.kernel.histogram import edges
+from driftline_streams.kernel.histogram import bin_index, edges
 
 from .batches import NOW_MS
 
@@ -39,9 +40,10 @@ def events(draw: st.DrawFn) -> dict[str, Any]:
         "score": draw(PROBABILITIES),
         "confidence": draw(PROBABILITIES),
         "features": draw(st.dictionaries(st.sampled_from(FEATURES), SCALARS)),
+        "probabilities": draw(st.sampled_from([None, {}, {"a": 1.0}, {"a": 0.5, "b": 0.4999}, {"a": 0.5, "b": 0.4}])),
         "segment": draw(st.dictionaries(st.sampled_from((*SEGMENTS, "unasked")), st.none() | TEXTS)),
     }
-    optional = ("latency_ms", "score", "confidence", "features", "segment", "prediction")
+    optional = ("latency_ms", "score", "confidence", "features", "segment", "prediction", "probabilities")
     return {name: value for name, value in event.items() if name not in optional or value or draw(st.booleans())} | (
         {} if failed else {"prediction": event["prediction"]}
     )
@@ -62,7 +64,13 @@ def catalogs(draw: st.DrawFn) -> Catalog:
                 kind="regression" if model == "r" else draw(st.sampled_from(["binary", "multiclass"])),
                 segments=sorted(draw(st.sets(st.sampled_from(SEGMENTS)))),
                 features={
-                    name: FeatureSpec(type=draw(TYPES), monitor=draw(st.booleans())) for name in sorted(described)
+                    name: FeatureSpec(
+                        type=draw(TYPES),
+                        monitor=draw(st.booleans()),
+                        min=draw(st.sampled_from([None, 0.0])),
+                        max=draw(st.sampled_from([None, 2.5])),
+                    )
+                    for name in sorted(described)
                 },
                 window_s=draw(st.sampled_from([1, 10, 3_600])),
                 feature_window_s=draw(st.sampled_from([7, 300, 86_400])),
@@ -81,5 +89,7 @@ def profiles(draw: st.DrawFn) -> Profile:
     """A reference of one signal."""
     if draw(st.booleans()):
         return Profile(type="categorical", moments=MOMENTS, categories={"a": 1, "1": 2})
-    found = edges(draw(st.lists(st.floats(-10, 10), min_size=1, max_size=100)))
-    return Profile(type="numeric", moments=MOMENTS, edges=found.tolist())
+    values = draw(st.lists(st.floats(-10, 10), min_size=1, max_size=100))
+    found = edges(values)
+    counts = np.bincount(bin_index(values, found), minlength=len(found) + 1)
+    return Profile(type="numeric", moments=MOMENTS, edges=found.tolist(), counts=counts.tolist())

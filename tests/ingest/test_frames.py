@@ -64,6 +64,8 @@ def full_events(draw: st.DrawFn) -> dict[str, Any]:
 def by_ordinal(result: IngestResult, batch: MemoryBatch, begins: Sequence[int]) -> list[Any]:
     """Everything that a result holds, with events named by their ordinal instead of by offset and position."""
     for rows in result.effects.rows:
+        if rows.table == "outliers":  # which have their offset only
+            rows.columns.update(offset=np.zeros(rows.n))  # type: ignore[attr-defined]  # a dict, to change in place
         if rows.table in ("predictions", "rejected"):
             own: dict[str, Any] = rows.columns  # type: ignore[assignment]  # a dict, to change in place
             at = [begins[offset - batch.first] for offset in own["offset"].tolist()]

@@ -79,13 +79,13 @@ async def test_views_say_what_numpy_says_of_the_events(store: ClickHouse) -> Non
     there = [distance for distance in distances if distance is not None]
     (feature,) = store.query_rows(
         "SELECT sum(present) AS there, sum(nulls) AS missing, sum(mean * present) / there AS average, "
-        "min(min) AS least FROM feature_daily WHERE version = '1' AND signal = 'feature:distance'"
+        "min(min) AS least FROM feature_daily WHERE dim = '' AND version = '1' AND signal = 'feature:distance'"
     )
     assert (feature["there"], feature["missing"]) == (len(there), len(distances) - len(there))
     assert (feature["average"], feature["least"]) == (pytest.approx(np.mean(there)), min(there))
 
     carriers = store.query_rows(
-        "SELECT bin, toUInt64(sum(count)) AS n FROM feature_bins_daily WHERE signal = 'feature:carrier' "
+        "SELECT bin, toUInt64(sum(count)) AS n FROM feature_bins_daily WHERE dim = '' AND signal = 'feature:carrier' "
         "GROUP BY bin ORDER BY bin"
     )
     assert carriers == [{"bin": "DL", "n": 750}, {"bin": "UA", "n": 2_250}]

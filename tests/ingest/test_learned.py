@@ -18,7 +18,7 @@ from driftline_streams.ingest.layout import MAX_CODES, MAX_FIELDS, Layout
 from driftline_streams.ingest.read import MISFITS, Reader
 from driftline_streams.kernel.catalog import Catalog
 
-from .batches import NOW_MS, batch_of, event, partials_of, rejects_of, rows_of
+from .batches import NOW_MS, batch_of, event, partials_of, rejects_of, rows_of, sliced_of
 from .strategies import NUMBERS, PROBABILITIES, TEXTS, catalogs, events
 
 INSTANTS = st.sampled_from(
@@ -65,13 +65,13 @@ def wild_events(draw: st.DrawFn) -> dict[str, Any] | bytes:
 
 def plain(result: IngestResult) -> list[Any]:
     """Everything that a result holds, in an order that does not depend on how the batch was read."""
-    rows = {table: rows_of(result, table) for table in ("predictions", "windows", "features", "rejected")}
+    rows = {table: rows_of(result, table) for table in ("predictions", "windows", "features", "outliers", "rejected")}
     for row in rows["predictions"]:  # a null that is alone here may have the type of earlier values
         row["nums"] = {name: number for name, number in row["nums"].items() if not math.isnan(number)}
     cells = [
         (partial.model, partial.version, partial.watermark_ms, msgspec.to_builtins(cell))
         for partial in partials_of(result)
-        for cell in (*partial.windows, *partial.features)
+        for cell in (*partial.windows, *partial.features, *sorted(sliced_of(partial).items()))
     ]
     rejects = [(reject.offset, reject.reason, reject.detail) for reject in rejects_of(result)]
     counts = (result.stored, result.rejected, result.unknown_fields, result.dropped_features, result.folded_segments)

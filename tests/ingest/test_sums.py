@@ -13,12 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from driftline_schemas.records import FeatureCell, Moments, Partial, WindowCell
+from driftline_schemas.spec import ModelSpec
 from driftline_streams.ingest import Ingest
 from driftline_streams.ingest.decode import decode
 from driftline_streams.kernel.catalog import Catalog
 
 from . import oracle
-from .batches import NOW_MS, batch_of, event, partials_of, rows_of
+from .batches import NOW_MS, batch_of, event, partials_of, rows_of, sliced_of
 from .oracle import Tally
 from .strategies import BATCHES, catalogs
 
@@ -76,37 +77,77 @@ def test_features_are_those_of_one_event_at_a_time(drawn: list[dict[str, Any]], 
     result = Ingest(catalog, "driftline")(batch, NOW_MS)
     true = oracle.features(decode(batch.values()).events, catalog)
 
-    cells = {
-        (partial.model, partial.version, cell.window_ms): cell
-        for partial in partials_of(result)
-        for cell in partial.features
-    }
+    cells = cells_of(partials_of(result))
     assert cells.keys() == true.keys()
     for key, cell in cells.items():
-        n, signals = true[key]
-        assert cell.n == n
-        assert cell.moments.keys() == signals.keys()
+        assert cell.n == true[key].n
+        assert cell.issues == true[key].issues
+        assert cell.moments.keys() == true[key].signals.keys()
         for name, found in cell.moments.items():
-            assert_moments(found, signals[name])
-            assert cell.bins.get(name, {}) == signals[name].bins
+            assert_moments(found, true[key].signals[name])
+            assert cell.bins.get(name, {}) == true[key].signals[name].bins
 
     rows = rows_of(result, "features")
     assert len(rows) == len(true)
     for row in rows:
-        key = row["model"], row["version"], row["window"] * 1000
+        key = row["model"], row["version"], row["window"] * 1000, row["dim"], row["value"]
         moments = cells[key].moments
         reference = catalog.reference(row["model"], row["version"])
-        assert (row["dim"], row["value"], row["n"]) == ("", "", true[key][0])
+        assert (row["n"], row["issues"]) == (true[key].n, true[key].issues)
+        assert row["width_s"] == catalog.spec(row["model"]).feature_window_s
         assert row["reference"] == (reference.id if reference is not None else "")
         assert row["present"] == {name: found.n for name, found in moments.items()}
         assert row["nulls"] == {name: found.nulls for name, found in moments.items()}
-        numeric = {name: moments[name] for name, tally in true[key][1].items() if tally.numbers}
+        numeric = {name: moments[name] for name, tally in true[key].signals.items() if tally.numbers}
         assert row["sums"] == {name: found.sum for name, found in numeric.items()}
         assert row["sum_squares"] == {name: found.sum_squares for name, found in numeric.items()}
         assert row["mins"] == {name: found.min for name, found in numeric.items()}
         assert row["maxs"] == {name: found.max for name, found in numeric.items()}
         bins = {f"{name}\x1f{label}": n for name, found in cells[key].bins.items() for label, n in found.items()}
         assert row["bins"] == bins
+
+
+def cells_of(partials: Iterable[Partial]) -> dict[tuple[str, str, int, str, str], FeatureCell]:
+    """All feature cells, by what names them; partials of different windows or versions."""
+    found: dict[tuple[str, str, int, str, str], FeatureCell] = {}
+    for partial in partials:
+        whose = partial.model, partial.version
+        found |= {(*whose, cell.window_ms, "", ""): cell for cell in partial.features}
+        found |= {(*whose, *name): cell for name, cell in sliced_of(partial).items()}
+    return found
+
+
+@settings(max_examples=50, deadline=None)
+@given(BATCHES, st.sampled_from([1, 40]), st.sampled_from([7, 86_400]))
+def test_the_values_of_a_segment_add_up_to_the_whole(
+    drawn: list[dict[str, Any]], repeat: int, feature_window_s: int
+) -> None:
+    """Where every event has a value of it; often repeated, events are summed by their combination of segments first."""
+    catalog = Catalog()
+    for model in "mnr":
+        spec = ModelSpec(model=model, segments=["country", "channel"], feature_window_s=feature_window_s)
+        catalog.update(spec)
+    whole = [event | {"segment": {"country": "de"} | _texts(event.get("segment", {}))} for event in drawn]
+    cells = cells_of(partials_of(Ingest(catalog, "driftline")(batch_of(*(whole * repeat)), NOW_MS)))
+    for key, cell in cells.items():
+        if key[3]:
+            continue
+        parts = [part for name, part in cells.items() if name[:3] == key[:3] and name[3] == "country"]
+        assert sum(part.n for part in parts) == cell.n
+        assert sum((Counter(part.issues) for part in parts), Counter()) == cell.issues
+        for signal, sums in cell.moments.items():
+            mine = [part.moments[signal] for part in parts if signal in part.moments]
+            assert sum(each.n for each in mine) == sums.n
+            assert sum(each.nulls for each in mine) == sums.nulls
+            assert min((each.min for each in mine if each.n), default=0.0) == sums.min
+            size = math.sqrt(sums.sum_squares * max(1, sums.n))
+            assert sum(each.sum for each in mine) == pytest.approx(sums.sum, rel=1e-9, abs=1e-9 * size)
+            bins = sum((Counter(part.bins.get(signal, {})) for part in parts), Counter())
+            assert bins == cell.bins.get(signal, {})
+
+
+def _texts(segment: dict[str, str | None]) -> dict[str, str]:
+    return {key: value for key, value in segment.items() if value is not None}
 
 
 @settings(max_examples=80, deadline=None)
@@ -133,7 +174,7 @@ def test_windows_of_the_whole_hold_every_stored_event_once(drawn: list[dict[str,
     result = Ingest(catalog, "driftline")(batch_of(*drawn), NOW_MS)
     assert result.stored == len(drawn)
     assert sum(row["n"] for row in rows_of(result, "windows") if not row["dim"]) == len(drawn)
-    assert sum(row["n"] for row in rows_of(result, "features")) == len(drawn)
+    assert sum(row["n"] for row in rows_of(result, "features") if not row["dim"]) == len(drawn)
     assert sum(cell.n for partial in partials_of(result) for cell in partial.windows) == len(drawn)
 
 
@@ -142,15 +183,20 @@ def add(partials: Iterable[Partial]) -> Mapping[tuple[Any, ...], tuple[Counter[A
     out: dict[tuple[Any, ...], tuple[Counter[Any], dict[str, list[float]]]]
     out = defaultdict(lambda: (Counter(), defaultdict(lambda: [0.0, 0.0])))
     for partial in partials:
-        cells: list[WindowCell | FeatureCell] = [*partial.windows, *partial.features]
-        for cell in cells:
-            counts, sums = out[partial.model, partial.version, type(cell).__name__, cell.window_ms]
+        cells: list[tuple[tuple[str, str], WindowCell | FeatureCell]] = []
+        cells += [(("", ""), narrow) for narrow in partial.windows]
+        cells += [(("", ""), wide) for wide in partial.features]
+        cells += [(name[1:], wide) for name, wide in sliced_of(partial).items()]
+        for segment, cell in cells:
+            counts, sums = out[partial.model, partial.version, type(cell).__name__, cell.window_ms, *segment]
             counts["n"] += cell.n
             if isinstance(cell, WindowCell):
                 counts["errors"] += cell.errors
                 counts.update({("latency", bucket): n for bucket, n in cell.latency.counts.items()})
             else:
                 counts.update({(name, label): n for name, bins in cell.bins.items() for label, n in bins.items()})
+                # What is twice in a batch need not be in a part of it.
+                counts.update({("issue", kind): n for kind, n in cell.issues.items() if kind != "duplicate"})
             for name, moments in (cell.signals if isinstance(cell, WindowCell) else cell.moments).items():
                 counts[name, "n"] += moments.n
                 counts[name, "nulls"] += moments.nulls

@@ -12,12 +12,12 @@ import pytest
 import pytest_asyncio
 
 from driftline_schemas.records import Detection
-from driftline_schemas.spec import DriftRules, ModelSpec, Reference
+from driftline_schemas.spec import ModelSpec, Reference
 from driftline_streams.alerts import evidence
 from driftline_streams.dashboard import queries
 from driftline_streams.dashboard.reader import Reader
 from driftline_streams.dashboard.spans import Span
-from driftline_streams.joint.watch import SAMPLE_ROWS, Watch, alpha
+from driftline_streams.joint.watch import SAMPLE_ROWS, Watch
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.effects import Coded, MapColumn, Rows
 from driftline_streams.kernel.histogram import Floats
@@ -207,9 +207,3 @@ async def test_a_test_window_longer_than_a_day_is_judged_instead(store: Store) -
     await store.judged()
     rows = await store.database.query("SELECT width_s, n FROM drift FINAL ORDER BY window")
     assert [tuple(row.values()) for row in rows] == [(2 * 86_400, 300), (2 * 86_400, 600)]  # from 2024-12-31 on
-
-
-def test_alpha_is_the_specs_or_a_tenth_of_its_budget() -> None:
-    assert alpha(DriftRules(alpha=0.02), 86_400) == 0.02
-    assert alpha(DriftRules(false_alarm_days=10), 86_400) * 10 == pytest.approx(0.1)
-    assert alpha(DriftRules(false_alarm_days=0.1), 7 * 86_400) == 0.05

@@ -9,7 +9,8 @@ import pytest
 from driftline_schemas.records import Detection
 from driftline_schemas.spec import ModelSpec, PerformanceRules
 from driftline_streams.kernel.catalog import Catalog
-from driftline_streams.performance.watch import Watch, WatchResult
+from driftline_streams.kernel.effects import Named
+from driftline_streams.performance.watch import Watch
 from driftline_streams.sinks.clickhouse import ClickHouse
 
 from .conftest import DAY_MS, START_MS, outcomes, served
@@ -34,7 +35,7 @@ async def fill(database: ClickHouse, day: int, right: float, n: int = 100) -> No
     await database.insert([rows, served((at_ms, n, 0))], f"day {day}")
 
 
-async def done(database: ClickHouse, result: WatchResult) -> list[Detection]:
+async def done(database: ClickHouse, result: Named) -> list[Detection]:
     await database.insert(result.effects.rows, result.name)
     return [msgspec.json.decode(message.value or b"", type=Detection) for message in result.effects.messages]
 

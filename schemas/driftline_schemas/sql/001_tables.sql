@@ -113,7 +113,7 @@ CREATE TABLE features
     sum_squares SimpleAggregateFunction(sumMap, Map(String, Float64)),
     mins        SimpleAggregateFunction(minMap, Map(String, Float64)),
     maxs        SimpleAggregateFunction(maxMap, Map(String, Float64)),
-    bins        SimpleAggregateFunction(sumMap, Map(String, UInt64)) COMMENT 'signal, \x1f, bin or category, to count',
+    bins        SimpleAggregateFunction(sumMap, Map(String, UInt64)) COMMENT 'signal, \x1f, bin or category, to count; of segments, the first bin of each tenth of the reference',
     issues      SimpleAggregateFunction(sumMap, Map(String, UInt64)) COMMENT 'mistyped or outside, \x1f, signal; duplicate; improper: to count'
 )
 ENGINE = AggregatingMergeTree

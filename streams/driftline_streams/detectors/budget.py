@@ -1,9 +1,9 @@
 """How the false alarms that a spec allows are shared out among the tests and detectors of a model version.
 
-In the walk: `watch`, `errors` and the window tests ask what each may raise. A spec allows one false alarm in
-`false_alarm_days`: half of it is for the window tests, in equal parts for every width of test windows, half for the
-online detectors, in equal parts for the signals on base windows, those on feature windows and the stream of errors;
-each part in equal parts for its signals and their detectors. Thresholds that the spec gives win.
+In the walk: `watch`, `errors` and the window tests ask what each may raise. The share of the window tests
+(`kernel.budget`) is for every width of test windows in equal parts; that of the online detectors for the signals on
+base windows, those on feature windows and the stream of errors in equal parts, and within each for its signals and
+their detectors. Thresholds that the spec gives win.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ from typing import NamedTuple
 
 from driftline_schemas.spec import DriftRules, ModelSpec
 from driftline_streams.detectors import run_lengths
+from driftline_streams.kernel import budget
+from driftline_streams.kernel.limits import DAY_MS
 
-_TESTS = 0.5
 _GROUPS = 3  # of online detectors: base windows, feature windows, errors
-_DAY_MS = 86_400_000
-_MOST_ALPHA = 0.05  # however many false alarms a spec allows
 
 
 class Thresholds(NamedTuple):
@@ -26,21 +25,14 @@ class Thresholds(NamedTuple):
 
 
 def thresholds(spec: ModelSpec, width_ms: int) -> Thresholds:
-    """Those for a test window of this width; of a window of so many events, that is what the one at hand took.
-
-    Without any drift, alpha is the chance that the window raises something (Simes), so that the test windows of
-    `false_alarm_days` together raise half a false alarm.
-    """
-    if spec.drift.alpha is not None:
-        return Thresholds(spec.drift.alpha)
+    """Those for a test window of this width; of a window of so many events, that is what the one at hand took."""
     widths = len(spec.test_windows_s) + (spec.test_events is not None)
-    windows = spec.drift.false_alarm_days * _DAY_MS / max(1, width_ms)
-    return Thresholds(min(_MOST_ALPHA, _TESTS / widths / windows))
+    return Thresholds(budget.alpha(spec.drift, budget.WINDOWS / widths, width_ms / DAY_MS))
 
 
 def allowed(rules: DriftRules, signals: int) -> float:
     """False alarms a day that one of `signals` signals of the same group may raise, all its detectors together."""
-    return (1 - _TESTS) / _GROUPS / rules.false_alarm_days / max(1, signals)
+    return budget.DETECTORS / _GROUPS / rules.false_alarm_days / max(1, signals)
 
 
 def online(rules: DriftRules, run_length: float) -> tuple[float, float]:

@@ -2,9 +2,9 @@
 
 In the walk: `features` asks when a test window closes. Every signal of the reference is tested, so that one that has
 disappeared is seen. A finding needs enough values on both sides, an effect over its limit, and significance among all
-signals of the window (Benjamini-Hochberg; segments are judged together, apart from the whole). With a million rows
-everything is significant; with thirty nothing is. A signal that cannot be judged has insufficient data,
-which is not the absence of drift.
+signals of the window (Benjamini-Hochberg; segments are judged together, apart from the whole, each for half of what may
+be false). With a million rows everything is significant; with thirty nothing is. A signal that cannot be judged has
+insufficient data, which is not the absence of drift.
 """
 
 from __future__ import annotations
@@ -117,8 +117,9 @@ def _decide(tests: Tests, whole: Sequence[bool], rules: DriftRules, thresholds: 
     judged, strength = tests.judged(rules.min_n), tests.strength
     p_values = np.where(judged, tests.p_value, np.nan)
     found = np.zeros_like(judged)
-    for rows in (np.array(whole, np.bool_), ~np.array(whole, np.bool_)):
-        found[rows] = believed(p_values[rows], thresholds.alpha) & (strength[rows] >= 1)
+    families = [rows for rows in (np.array(whole, np.bool_), ~np.array(whole, np.bool_)) if rows.any()]
+    for rows in families:
+        found[rows] = believed(p_values[rows], thresholds.alpha / len(families)) & (strength[rows] >= 1)
     # The strongest of those that found drift, else of those that could, else of what there is; the first without any.
     rank = np.where(found, 3.0, np.where(judged, 2.0, 1.0))
     order = np.where(np.isnan(tests.effect), np.where(np.isnan(tests.limit), -1.0, 0.0), rank + 1 - 1 / (1 + strength))

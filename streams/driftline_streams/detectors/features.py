@@ -10,8 +10,9 @@ from msgspec import Struct, field
 
 from driftline_schemas.records import Detection
 from driftline_schemas.spec import ModelSpec, Reference
-from driftline_streams.detectors import budget, drift
+from driftline_streams.detectors import budget
 from driftline_streams.detectors.levels import changes, watch_of
+from driftline_streams.detectors.verdict import Judge
 from driftline_streams.detectors.watch import Point, Watch, WatchState
 from driftline_streams.kernel import moments
 from driftline_streams.kernel.clock import window_start
@@ -30,6 +31,8 @@ class FeaturesState(Struct, array_like=True):
     tested_until_ms: int = NEVER_MS  # end of the last test window closed
     watches: dict[str, WatchState] = field(default_factory=dict)
     test: WideCell | None = None  # the open test window
+    tested: int = 0  # test windows that were compared with `tested_with`
+    tested_with: str = ""  # id of the reference
 
 
 class Features:
@@ -82,24 +85,19 @@ class Features:
         return found, rows
 
     def close_test(self, now_ms: int) -> tuple[list[Detection], list[Rows]]:
-        """Test the open test window against the reference and forget it; nothing without a reference."""
+        """Judge the open test window and forget it."""
         test, self._state.test = self._state.test, None
         if test is None:
             return [], []
         self._state.tested_until_ms = test.start_ms + test.width_ms
         self.changed = True
-        if self._reference is None:
-            return [], []
+        if self._reference is not None and self._state.tested_with != self._reference.id:
+            self._state.tested, self._state.tested_with = 0, self._reference.id
+        judge = Judge(self._spec, self._version, self._reference, self._ignored)
         limits = budget.thresholds(self._spec, test.width_ms)
-        results = drift.compare(self._reference, test, self._spec.drift, limits, self._ignored)
-        if not results:
-            return [], []
-        rows = drift.rows(self._reference, self._version, test, results, now_ms)
-        return [
-            drift.finding(self._spec, self._version, self._reference, test, result)
-            for result in results
-            if result.state == "drift"
-        ], [rows]
+        verdict = judge.judge(test, (), limits, tested=self._state.tested, by_time=True, now_ms=now_ms)
+        self._state.tested += verdict.compared
+        return verdict.found, verdict.rows
 
     def take_unwatched(self) -> int:
         """Windows of signals beyond `MAX_WATCHES` since this was last asked."""

@@ -35,7 +35,7 @@ MAX_VALUE_BYTES = 768 * 1024  # of a model's open windows: below Kafka's default
 
 INDEX_KEY = ""
 _JOIN = "\x1f"
-_FORMAT = b"\x03"
+_FORMAT = b"\x04"
 _T = TypeVar("_T", bound=msgspec.Struct)
 
 

@@ -23,7 +23,7 @@ from driftline_streams.kernel.shifts import Sample
 from driftline_streams.windows.cells import WideCell
 
 # These are in the reference for the online detectors; feature windows do not hold them.
-_ELSEWHERE = frozenset({"latency_ms", "error_rate"})
+_ELSEWHERE = frozenset({"latency_ms", "error_rate", "label"})
 _LABELS = [str(index) for index in range(BINS)]
 _NONE: Mapping[str, int] = {}
 

@@ -45,6 +45,25 @@ class Sums:
             max=most,
         )
 
+    def merged(self, parts: Ints, groups: Ints, size: int) -> Sums:
+        """Sums over groups of what was summed in groups before: that of `parts[j]` is added to that of `groups[j]`."""
+        there = self.n[parts] > 0
+        if not there.all():
+            parts, groups = parts[there], groups[there]
+        n = np.bincount(groups, self.n[parts], size).astype(np.int64)
+        least, most = np.full(size, np.inf), np.full(size, -np.inf)
+        np.minimum.at(least, groups, self.min[parts])
+        np.maximum.at(most, groups, self.max[parts])
+        empty = n == 0
+        least[empty] = most[empty] = 0.0
+        return Sums(
+            n=n,
+            sum=np.bincount(groups, self.sum[parts], size).astype(np.float64),
+            sum_squares=np.bincount(groups, self.sum_squares[parts], size).astype(np.float64),
+            min=least,
+            max=most,
+        )
+
     def records(self, groups: Ints, nulls: Ints, n: Ints | None = None) -> list[Moments]:
         """`Moments` of some groups; `n` replaces the count of numbers where texts count as well, shape as `nulls`."""
         columns = (self.n if n is None else n, nulls, self.sum, self.sum_squares, self.min, self.max)

@@ -13,8 +13,10 @@ import msgspec
 import numpy as np
 
 from driftline_schemas.records import Partial
+from driftline_streams.ingest.cells import Segments
 from driftline_streams.ingest.columns import Columns
 from driftline_streams.ingest.features import FeatureSums
+from driftline_streams.ingest.sliced import sliced
 from driftline_streams.ingest.windows import WindowSums
 from driftline_streams.kernel.histogram import Ints
 from driftline_streams.kernel.limits import MAX_PARTIAL_BYTES
@@ -94,6 +96,7 @@ def encode(
                 reference=version.reference.id if version.reference is not None else "",
                 windows=window_cells[place],
                 features=feature_cells[place],
+                slices=sliced(features, place),
             )
             value = _encode(record)
             if len(value) <= MAX_PARTIAL_BYTES or n[place] == 1:
@@ -104,8 +107,10 @@ def encode(
         rows = rows[np.lexsort((columns.position[rows], offset[rows]))]
         for covered, part, so_far in _parts(source, offset, rows, max(2, int(parts[place])), mine):
             of_part = columns.take(part)
-            sums = WindowSums.of(of_part), FeatureSums.of(of_part, features.watchlists)
-            out += encode(covered, offset[part], *sums, {version.model: so_far})
+            segments = Segments.of(of_part)
+            again = np.flatnonzero(np.isin(part, features.repeated))
+            sums = FeatureSums.of(of_part, segments, features.watchlists, again)
+            out += encode(covered, offset[part], WindowSums.of(of_part, segments), sums, {version.model: so_far})
     return out
 
 

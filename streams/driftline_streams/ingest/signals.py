@@ -14,12 +14,15 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from driftline_schemas.spec import FeatureSpec
 from driftline_streams.ingest.columns import Columns, Version
 from driftline_streams.ingest.values import NO_TEXT, Texts
+from driftline_streams.kernel import moments
 from driftline_streams.kernel.catalog import class_name
+from driftline_streams.kernel.divergence import leading_bins
 from driftline_streams.kernel.edges import Edges
 from driftline_streams.kernel.histogram import Floats, Ints, compact
-from driftline_streams.kernel.limits import BIN_SEPARATOR, MAX_NAME_CHARS, MAX_SIGNALS
+from driftline_streams.kernel.limits import BIN_SEPARATOR, MAX_NAME_CHARS, MAX_SIGNALS, OTHER_CATEGORY
 
 OWN = ("score", "confidence", "prediction")
 FEATURE = "feature:"
@@ -43,7 +46,13 @@ class Signal:
     kind: Kind
     declared: bool
     edges: Floats  # of the reference's bins; empty without a reference or for categories
+    leading: Ints  # the bin that segments count each bin in; shape (bins,)
     categories: frozenset[str]  # that the reference knows
+    low: float  # the range that the spec gives; infinite without one
+    high: float
+    level: float  # mean and deviation of the reference; without them the deviation is NaN
+    deviation: float
+    surprisal: float  # in nats, of a category that the reference does not know; NaN without a reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +65,8 @@ class Watchlist:
     kind: Ints
     declared: npt.NDArray[np.bool_]
     edges: Edges
+    leading: Ints  # of all bins of all signals that have edges
+    numbers: Floats  # shape (4, signals): `low`, `high`, `level` and `deviation`
 
     @classmethod
     def of(cls, version: Version, seen: Mapping[str, int]) -> Watchlist:
@@ -72,6 +83,8 @@ class Watchlist:
             kind=np.array([signal.kind for signal in signals], np.int64),
             declared=np.array([signal.declared for signal in signals], np.bool_),
             edges=Edges.of([signal.edges for signal in signals]),
+            leading=np.concatenate([signal.leading for signal in signals]),
+            numbers=np.array([(s.low, s.high, s.level, s.deviation) for s in signals], np.float64).T,
         )
 
 
@@ -100,12 +113,19 @@ class Observations:
 
     Event `text_row[j]` likewise has `text`; a null is NaN or no text. The signals of a version stand side by side, from
     `begins[version]` on. `dropped` counts the values of features beyond `MAX_SIGNALS` or with unusable names.
+
+    Event `mistyped_row[j]` has a text for the numeric signal at `mistyped_signal[j]`, which is null above.
     """
 
     signals: list[Signal]
     begins: Ints
     declared: npt.NDArray[np.bool_]
     edges: Edges
+    leading: Ints
+    low: Floats
+    high: Floats
+    level: Floats
+    deviation: Floats
     row: Ints
     signal: Ints
     number: Floats
@@ -113,6 +133,8 @@ class Observations:
     text_signal: Ints
     text: Texts
     dropped: int
+    mistyped_row: Ints
+    mistyped_signal: Ints
 
     @classmethod
     def of(cls, columns: Columns, watchlists: Watchlists) -> Observations:
@@ -140,6 +162,8 @@ class Observations:
         kinds = np.concatenate([watched.kind for watched in lists])
         is_class = kinds[first + 2] == Kind.CATEGORICAL
         classes, answers = np.flatnonzero(is_class), np.flatnonzero(~is_class)
+        named = answers[(columns.label.code[answers] != NO_TEXT) & np.isnan(columns.value[answers])]
+        low, high, level, deviation = np.concatenate([watched.numbers for watched in lists], axis=1)
         shift = len(columns.label.values)  # the codes of features come after those of predicted classes
         code = of_labels[2]
         return _by_kind(
@@ -148,6 +172,11 @@ class Observations:
                 begins=begins,
                 declared=np.concatenate([watched.declared for watched in lists]),
                 edges=Edges.join([watched.edges for watched in lists]),
+                leading=np.concatenate([watched.leading for watched in lists]),
+                low=low,
+                high=high,
+                level=level,
+                deviation=deviation,
                 row=np.concatenate([everyone, everyone, answers, of_numbers[0]]),
                 signal=np.concatenate([first, first + 1, first[answers] + 2, of_numbers[1]]),
                 number=np.concatenate([columns.score, columns.confidence, columns.value[answers], of_numbers[2]]),
@@ -158,6 +187,8 @@ class Observations:
                     np.concatenate([columns.label.code[classes], np.where(code == NO_TEXT, NO_TEXT, code + shift)]),
                 ),
                 dropped=dropped,
+                mistyped_row=named,
+                mistyped_signal=first[named] + 2,
             ),
             kinds,
         )
@@ -230,28 +261,48 @@ def _feature(version: Version, name: str, *, declared: bool) -> Signal:
     kind = described.type if described is not None else None
     if kind is None and version.reference is not None and FEATURE + name in version.reference.signals:
         kind = version.reference.signals[FEATURE + name].type
-    return _signal(version, FEATURE + name, Kind.AS_SENT if kind is None else Kind[kind.upper()], declared=declared)
+    taken = Kind.AS_SENT if kind is None else Kind[kind.upper()]
+    return _signal(version, FEATURE + name, taken, described, declared=declared)
 
 
-def _signal(version: Version, name: str, kind: Kind, *, declared: bool) -> Signal:
+def _signal(version: Version, name: str, kind: Kind, described: FeatureSpec | None = None, *, declared: bool) -> Signal:
     profile = version.reference.signals.get(name) if version.reference is not None else None
     numeric = profile is not None and profile.type == "numeric" and kind is Kind.NUMERIC
     categorical = profile is not None and profile.type == "categorical" and kind is Kind.CATEGORICAL
+    edges = profile.edges if profile is not None and numeric else []
+    bins = len(edges) + 1 if edges else 0
+    counts = profile.counts if profile is not None and len(profile.counts) == bins else [0] * bins
     return Signal(
         name=name,
         kind=kind,
         declared=declared,
-        edges=np.array(profile.edges if profile is not None and numeric else (), np.float64),
+        edges=np.array(edges, np.float64),
+        leading=leading_bins(np.array(counts, np.int64)),
         categories=frozenset(profile.categories if profile is not None and categorical else ()),
+        low=-math.inf if described is None or described.min is None else described.min,
+        high=math.inf if described is None or described.max is None else described.max,
+        level=moments.mean(profile.moments) if profile is not None and numeric else math.nan,
+        deviation=(moments.deviation(profile.moments) or math.nan) if profile is not None and numeric else math.nan,
+        surprisal=_surprisal(profile.categories) if profile is not None and categorical else math.nan,
     )
+
+
+def _surprisal(categories: Mapping[str, int]) -> float:
+    """That of a category which is not among these, by Laplace's rule of succession."""
+    return math.log((sum(categories.values()) + 1) / (categories.get(OTHER_CATEGORY, 0) + 1))
 
 
 def _by_kind(seen: Observations, kinds: Ints) -> Observations:
     """Values as their signals take them; `kinds` has shape `(signals,)`."""
     text = seen.text
-    lost = kinds[seen.text_signal] == Kind.NUMERIC
+    lost = (kinds[seen.text_signal] == Kind.NUMERIC) & (text.code != NO_TEXT)
     if lost.any():
         text = Texts(text.values, np.where(lost, NO_TEXT, text.code))
+        seen = replace(
+            seen,
+            mistyped_row=np.concatenate([seen.mistyped_row, seen.text_row[lost]]),
+            mistyped_signal=np.concatenate([seen.mistyped_signal, seen.text_signal[lost]]),
+        )
     named = kinds[seen.signal] == Kind.CATEGORICAL
     if not named.any():
         return replace(seen, text=_distinct(text))

@@ -12,7 +12,10 @@ import numpy as np
 
 from driftline_schemas import topics
 from driftline_schemas.records import Reason
+from driftline_streams.ingest.cells import Segments
 from driftline_streams.ingest.features import FeatureSums
+from driftline_streams.ingest.issues import repeated
+from driftline_streams.ingest.outliers import outlier_rows
 from driftline_streams.ingest.partials import Source, encode, spans
 from driftline_streams.ingest.raw import raw_rows
 from driftline_streams.ingest.read import Reader
@@ -71,18 +74,23 @@ class Ingest:
         if columns is None:
             return IngestResult(rejects, rejected=rejected, unknown_fields=reading.unknown_fields)
         offset = np.array(offsets, np.int64)[columns.index]
-        windows, features = WindowSums.of(columns), FeatureSums.of(columns, self._watchlists)
+        segments = Segments.of(columns)
+        windows = WindowSums.of(columns, segments)
+        features = FeatureSums.of(columns, segments, self._watchlists, repeated(columns))
         source = Source(batch.topic, batch.partition, batch.first, batch.last)
         raw = raw_rows(columns, (batch.topic, batch.partition), offset, now_ms)
         partials = encode(source, offset, windows, features, spans(columns))
         topic = topics.PARTIALS.full_name(self._prefix)
+        outliers = outlier_rows(features, (batch.topic, batch.partition), offset)
         messages = [Message(topic, value, key=partial.model.encode()) for partial, value in partials]
         return IngestResult(
-            effects=Effects((raw, windows.rows(), features.rows(), *rejects.rows), (*messages, *rejects.messages)),
+            effects=Effects(
+                (raw, windows.rows(), features.rows(), *outliers, *rejects.rows), (*messages, *rejects.messages)
+            ),
             stored=columns.n,
             rejected=rejected,
             unknown_fields=reading.unknown_fields,
-            dropped_features=features.dropped,
-            folded_segments=windows.slices.folded,
+            dropped_features=features.seen.dropped,
+            folded_segments=segments.folded,
             folded_categories=features.bins.folded + windows.folded_classes,
         )

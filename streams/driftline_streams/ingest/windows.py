@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from driftline_schemas.records import Buckets, WindowCell
 from driftline_streams.ingest.bounds import fold
-from driftline_streams.ingest.cells import Cells, Slices
+from driftline_streams.ingest.cells import Cells, Segments, Slices
 from driftline_streams.ingest.columns import Columns
 from driftline_streams.ingest.entries import ends_of
 from driftline_streams.ingest.moments import Sums
@@ -40,12 +40,13 @@ class WindowSums:
     folded_classes: int  # answers of classes beyond `MAX_CATEGORIES`, counted as `OTHER_CATEGORY`
 
     @classmethod
-    def of(cls, columns: Columns) -> WindowSums:
-        """Sum the events (at least one) over the windows of their models."""
+    def of(cls, columns: Columns, segments: Segments) -> WindowSums:
+        """Sum the events (at least one) over the windows of their models, and over slices as wide as features'."""
         width_ms = np.array([version.spec.window_s * 1000 for version in columns.versions], np.int64)
+        feature_ms = np.array([version.spec.feature_window_s * 1000 for version in columns.versions], np.int64)
         cells = Cells.of(columns, width_ms)
-        slices = Slices.of(columns, cells, width_ms)
-        row, group, size = slices.row, slices.group, len(slices.version)
+        slices = Slices.of(cells, Cells.of(columns, np.maximum(width_ms, feature_ms)), segments)
+        row, group, size = slices.row, slices.group, len(slices)
         measured = ~np.isnan(columns.latency_ms)
         bucket = bucket_index(np.where(measured, columns.latency_ms, 0.0))
         timed = measured[row]

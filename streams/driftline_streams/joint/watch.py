@@ -8,24 +8,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from driftline_schemas.spec import DriftRules, ModelSpec, Reference
+from driftline_schemas.spec import ModelSpec, Reference
 from driftline_streams.joint import finding
-from driftline_streams.kernel import joint
+from driftline_streams.kernel import budget, joint
 from driftline_streams.kernel.catalog import Catalog
-from driftline_streams.kernel.effects import Effects
+from driftline_streams.kernel.effects import Named
 from driftline_streams.kernel.limits import DAY_MS
 
 DAY_S = DAY_MS // 1000
 SAMPLE_ROWS = 5_000  # a correlation is known to 0.03, and a shift to 0.03 deviations: less than what matters
 GRACE_MS = 3_600_000  # of event time after a window, in which late events may come
-# Of the false alarms that the spec allows: beside those of single features and of the detectors.
-BUDGET_SHARE = 0.1
-_MOST_ALPHA = 0.05
 
 WINDOWS = """
 SELECT
@@ -67,14 +63,6 @@ class Window(NamedTuple):
     events: int
 
 
-@dataclass(frozen=True, slots=True)
-class WatchResult:
-    """What one window gave: `effects`, to be carried out under `name`."""
-
-    name: str
-    effects: Effects
-
-
 class Watch:
     """The watch over the models whose references know how features go together."""
 
@@ -85,7 +73,7 @@ class Watch:
         self._from_s: dict[tuple[str, int], int] = {}  # model and width → nothing before it is to be judged
         self._generation = catalog.generation  # of the catalog that this is true of
 
-    async def __call__(self, now_ms: int) -> AsyncIterator[WatchResult]:
+    async def __call__(self, now_ms: int) -> AsyncIterator[Named]:
         """The windows that have been closed for `GRACE_MS` and were not judged yet, oldest first, one at a time.
 
         Each is a day, or the longest test window of the spec when that is longer, aligned to the epoch. Raises what the
@@ -123,9 +111,7 @@ class Watch:
         own = found.source != "given" and window.start_s * 1000 <= found.end_ms
         return None if own else found
 
-    async def _judge(
-        self, spec: ModelSpec, reference: Reference, window: Window, width_s: int, now_ms: int
-    ) -> WatchResult:
+    async def _judge(self, spec: ModelSpec, reference: Reference, window: Window, width_s: int, now_ms: int) -> Named:
         signals = reference.joint.signals if reference.joint is not None else []
         drawn = await self._query(
             SAMPLE,
@@ -140,18 +126,8 @@ class Watch:
             },
         )
         values = np.array([row["vector"] for row in drawn], np.float64).reshape(len(drawn), len(signals))
-        results = await asyncio.to_thread(joint.compare, reference, values, spec.drift, alpha(spec.drift, width_s))
+        alpha = budget.alpha(spec.drift, budget.JOINT, width_s / DAY_S)
+        results = await asyncio.to_thread(joint.compare, reference, values, spec.drift, alpha)
         judged = finding.Judged(reference, window.version, window.start_s * 1000, width_s * 1000, results)
         name = f"joint:{spec.model}:{window.version}:{width_s}:{window.start_s}"
-        return WatchResult(name, finding.effects(judged, self._prefix, now_ms))
-
-
-def alpha(rules: DriftRules, width_s: int) -> float:
-    """The false-discovery rate over the tests of one window: what the spec says, else from its budget.
-
-    >>> alpha(DriftRules(false_alarm_days=30), 86_400)
-    0.0033333333333333335
-    """
-    if rules.alpha is not None:
-        return rules.alpha
-    return min(_MOST_ALPHA, BUDGET_SHARE * width_s / DAY_S / rules.false_alarm_days)
+        return Named(name, finding.effects(judged, self._prefix, now_ms))

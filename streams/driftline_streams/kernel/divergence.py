@@ -45,6 +45,16 @@ def coarse_bins(expected: Counts, bins: int = PSI_BINS) -> Ints:
     return coarse
 
 
+def leading_bins(expected: Counts) -> Ints:
+    """The first fine bin of the coarse bin that each fine bin belongs to: where segments count it; shape as `expected`.
+
+    >>> leading_bins(np.array([5, 5, 5, 5] * 5)).tolist()
+    [0, 0, 2, 2, 4, 4, 6, 6, 8, 8, 10, 10, 12, 12, 14, 14, 16, 16, 18, 18]
+    """
+    coarse = coarse_bins(expected)
+    return np.searchsorted(coarse, coarse).astype(np.int64)
+
+
 def sum_by(group: Ints, counts: Counts, bins: int = PSI_BINS) -> Floats:
     """The counts of the coarse bins that `group` (of `coarse_bins`) says; both have the shape `(signals, fine bins)`.
 

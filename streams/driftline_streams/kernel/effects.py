@@ -9,7 +9,7 @@ Columns are kept in the forms that are cheap to make from numpy and cheap to enc
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -97,3 +97,11 @@ class Effects:
 
     rows: Sequence[Rows] = ()
     messages: Sequence[Message] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Effects of something that is no batch, and the name that makes doing them twice harmless."""
+
+    name: str = ""  # empty, and nothing to do, when there is nothing
+    effects: Effects = field(default_factory=Effects)

@@ -65,15 +65,17 @@ def compact(ids: npt.NDArray[Any], size: int) -> tuple[Ints, Ints]:
     return present, places[ids]
 
 
-def tally(ids: npt.NDArray[Any], size: int) -> tuple[Ints, Ints]:
+def tally(ids: npt.NDArray[Any], size: int, times: Ints | None = None) -> tuple[Ints, Ints]:
     """The distinct values of `ids` (shape `(n,)`, 0 ≤ id < size), ascending, and how often each occurs.
+
+    Id `j` counts `times[j]` ≥ 1 times, if given.
 
     >>> [part.tolist() for part in tally(np.array([7, 3, 7]), 10)]
     [[3, 7], [1, 2]]
     """
     if size > _DENSE * len(ids):
-        present, counts = np.unique(ids, return_counts=True)
-        return present.astype(np.int64), counts.astype(np.int64)
-    table = np.bincount(ids, minlength=size)
+        present, place = np.unique(ids, return_inverse=True)
+        return present.astype(np.int64), np.bincount(place, times, len(present)).astype(np.int64)
+    table = np.bincount(ids, times, size)
     present = np.flatnonzero(table)
-    return present, table[present]
+    return present, table[present].astype(np.int64)

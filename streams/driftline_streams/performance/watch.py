@@ -9,14 +9,13 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from driftline_schemas.records import Detection
 from driftline_schemas.spec import PerformanceRules
 from driftline_streams.kernel import findings
 from driftline_streams.kernel.catalog import Catalog
-from driftline_streams.kernel.effects import Effects
+from driftline_streams.kernel.effects import Named
 from driftline_streams.performance.objectives import Day, judge
 
 DAYS = """
@@ -34,14 +33,6 @@ KNOWN = "SELECT id FROM detections WHERE model = {model:String} AND kind = 'perf
 Query = Callable[[str, Mapping[str, Any]], Awaitable[list[dict[str, Any]]]]
 
 
-@dataclass(frozen=True, slots=True)
-class WatchResult:
-    """What one round found: `effects`, to be carried out under `name` (empty, and nothing to do, when all is well)."""
-
-    name: str = ""
-    effects: Effects = field(default_factory=Effects)
-
-
 class Watch:
     """The watch over the models whose specs set limits; it remembers up to which day each model is settled."""
 
@@ -51,7 +42,7 @@ class Watch:
         self._query = query
         self._settled: dict[str, tuple[PerformanceRules, str]] = {}  # model → its limits, its last settled day
 
-    async def __call__(self, now_ms: int) -> WatchResult:
+    async def __call__(self, now_ms: int) -> Named:
         """One round over all models with limits; raises what the query raises, and the next round makes up for it.
 
         A day is judged anew until it is final, and with new limits from the beginning.
@@ -81,9 +72,9 @@ def _settled(days: Collection[Day], after: str) -> str:
     return dt.datetime.fromtimestamp(max(final_ms) / 1000, dt.UTC).date().isoformat() if final_ms else after
 
 
-def _result(found: Sequence[Detection], prefix: str, now_ms: int) -> WatchResult:
+def _result(found: Sequence[Detection], prefix: str, now_ms: int) -> Named:
     if not found:
-        return WatchResult()
+        return Named()
     effects = findings.effects(found, prefix, now_ms)
     digest = hashlib.blake2b(b"\0".join(message.value or b"" for message in effects.messages), digest_size=16)
-    return WatchResult(f"performance:{digest.hexdigest()}", effects)
+    return Named(f"performance:{digest.hexdigest()}", effects)

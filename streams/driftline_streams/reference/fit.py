@@ -40,7 +40,7 @@ def fit(
     sliced: dict[str, dict[str, Slice]] = {}
     for most in MAX_VALUES:
         made = segments(most)
-        if _bytes(made) <= room:
+        if _bytes(made) <= room or not made:
             sliced = made
             break
     else:

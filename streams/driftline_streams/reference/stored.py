@@ -6,8 +6,9 @@ is in the sample or not by the hash of its place in Kafka.
 
 from __future__ import annotations
 
+import asyncio
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from driftline_schemas.spec import ModelSpec
@@ -62,23 +63,26 @@ async def sample(query: Query, spec: ModelSpec, version: str, start_ms: int, end
     places = math.ceil(min(1.0, rows / n / blocks) * _PLACES)
     pages = math.ceil(min(n, rows) * width / PAGE_VALUES)
     bounds["blocks"] = math.ceil(blocks * _PLACES)
+    prediction = "prediction_value" if spec.kind == "regression" else "prediction"
     for page in range(pages):
         of_page = {"first": places * page // pages, "end": places * (page + 1) // pages}
-        for row in await query(ROWS, bounds | of_page):
-            _add(drawn, row, numeric=spec.kind == "regression")
+        found = await query(ROWS, bounds | of_page)
+        # Half a second of work, during which a worker has batches to attend to.
+        await asyncio.to_thread(_add, drawn, found, prediction)
     return drawn
 
 
-def _add(drawn: Sample, row: Mapping[str, Any], *, numeric: bool) -> None:
-    drawn.add(
-        row["timestamp_ms"],
-        failed=bool(row["failed"]),
-        answers={
-            "latency_ms": row["latency_ms"],
-            "score": row["score"],
-            "confidence": row["confidence"],
-            "prediction": row["prediction_value"] if numeric else row["prediction"] or None,
-        },
-        features={**row["nums"], **row["cats"]},
-        segment=row["segment"],
-    )
+def _add(drawn: Sample, rows: Sequence[Mapping[str, Any]], prediction: str) -> None:
+    for row in rows:
+        drawn.add(
+            row["timestamp_ms"],
+            failed=bool(row["failed"]),
+            answers={
+                "latency_ms": row["latency_ms"],
+                "score": row["score"],
+                "confidence": row["confidence"],
+                "prediction": None if row[prediction] == "" else row[prediction],
+            },
+            features={**row["nums"], **row["cats"]},
+            segment=row["segment"],
+        )
