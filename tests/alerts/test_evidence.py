@@ -69,6 +69,7 @@ def rows(client: Client, found: Detection) -> list[str]:
         (finding(kind="change"), ["a", "b", "c"]),
         (finding(kind="change", signal="score"), ["a", "b"]),
         (drift(signal="prediction"), ["a", "b", "c"]),
+        (drift(signal="label"), ["a", "b"]),
         (drift("distance"), ["a", "b"]),
         (drift("carrier"), ["a", "c"]),
         (drift(signal="features", method="correlation"), ["a", "b", "c"]),

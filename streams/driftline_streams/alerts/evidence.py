@@ -30,7 +30,7 @@ class Rows(NamedTuple):
 
 
 def query(found: Detection, spec: ModelSpec, reference: Reference | None) -> str:
-    """A SELECT over `predictions` (for performance over `outcomes`) that lists at most 1,000 events of the finding.
+    """A SELECT over `predictions` (over `outcomes` where labels are concerned) that lists at most 1,000 events of the finding.
 
     Of a model that is silent, the last events before.
     """
@@ -62,6 +62,8 @@ def _rows(found: Detection, kind: str | None, spec: ModelSpec) -> Rows:
             # In `nums`, NaN is a null; in `cats`, nulls are absent.
             there = f"(mapContains(nums, {name}) AND NOT isNaN(nums[{name}])) OR mapContains(cats, {name})"
             rows = Rows("nums, cats", f"NOT ({there})")
+        case _, _, "label":
+            rows = Rows("prediction, label", table="outcomes FINAL")
         case _, _, "error_rate":
             rows = Rows("error_type, error_message", "status = 'error'")
         case "objective", _, "latency_ms":
