@@ -190,22 +190,32 @@ def test_a_feature_that_is_nearly_always_the_same_or_was_constant_may_be_constan
     assert methods(window, reference=reference) == []
 
 
-def test_a_feature_that_says_the_hour_is_not_stuck_within_it() -> None:
+def test_a_feature_that_says_the_weekday_is_not_stuck_on_a_saturday() -> None:
     times_ms = START - 28 * DAY + np.arange(28 * 24 * 20) * (HOUR // 20)
-    columns = {"feature:afternoon": (times_ms % DAY >= DAY // 2).astype(float)}
+    columns = {"feature:weekend": ((times_ms // DAY + 3) % 7 >= 5).astype(float)}
     bounds = int(times_ms[0]), int(times_ms[-1])
     plain, seasonal = (
         build("m", "1", columns, n=len(times_ms), start_ms=bounds[0], end_ms=bounds[1], times_ms=times)
         for times in (None, times_ms)
     )
     assert seasonal.rhythm is not None
-    for made, expected in ((plain, [("feature:afternoon", "constant")]), (seasonal, [])):
-        window = window_of({"feature:afternoon": np.zeros(1_000)}, made)
-        window.width_ms = HOUR
-        assert methods(window, reference=made) == expected
-    noon = window_of({"feature:afternoon": np.zeros(1_000)}, seasonal)
-    noon.start_ms, noon.width_ms = START + 13 * HOUR, HOUR
-    assert methods(noon, reference=seasonal) == [("feature:afternoon", "constant")]
+    saturday = window_of({"feature:weekend": np.ones(1_000)}, plain)
+    saturday.start_ms = START + DAY
+    stuck = [("feature:weekend", "constant")]
+    assert methods(saturday, reference=plain) == stuck
+    saturday.reference = seasonal.id
+    assert methods(saturday, reference=seasonal) == []
+    saturday.start_ms = START + 4 * DAY
+    assert methods(saturday, reference=seasonal) == stuck
+
+
+def test_an_hour_is_too_short_to_be_stuck_in_or_to_lack_what_is_missing_at_times() -> None:
+    sparse = np.where(np.arange(N) < 200, np.nan, 1.0)
+    reference = reference_of(events(seed=1) | {"feature:wind": sparse})
+    window = window_of(events() | {"feature:night": np.zeros(N)}, reference)
+    assert methods(window, reference=reference) == [("feature:night", "constant"), ("feature:wind", "vanished")]
+    window.width_ms = HOUR
+    assert methods(window, reference=reference) == []
 
 
 def test_an_explosion_of_categories_is_found() -> None:

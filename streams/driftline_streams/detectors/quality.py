@@ -22,6 +22,7 @@ from driftline_streams.windows.cells import WideCell
 
 LEAST_N = 30  # events; smaller windows are not judged
 CHANCE = 1e-4
+HOUR_MS = 3_600_000
 MOST = 10  # findings of one method in one window; the rest is counted in one more
 MORE_CATEGORIES = 2.0  # times as many as the reference leads to expect
 FEW_CATEGORIES = 10  # more than that is no explosion yet
@@ -69,6 +70,14 @@ class Seen(NamedTuple):
     @property
     def when(self) -> str:
         return words.when(self.window.start_ms, self.window.start_ms + self.window.width_ms)
+
+    @property
+    def trials(self) -> int:
+        """How often chance had to do the same: events of one hour share their weather, their batch job, their market.
+
+        (Flights of a day without rain in January: rare as 846 events, common as 24 hours.)
+        """
+        return max(1, min(self.window.n, self.window.width_ms // HOUR_MS))
 
     @property
     def where(self) -> str:
@@ -167,7 +176,7 @@ def _vanished(seen: Seen) -> Iterator[Fact]:
         else:
             had, of = _values(profile), seen.reference.n if seen.reference else 0
         usual = min(1.0, had / of) if of else 0.0
-        if not had or (usual < 1 and n * math.log1p(-usual) > math.log(CHANCE)):
+        if not had or (usual < 1 and seen.trials * math.log1p(-usual) > math.log(CHANCE)):
             continue
         detail = (
             f"{seen.name(signal)} had no value in any of {n:,} events {seen.when}; in the reference "
@@ -295,7 +304,7 @@ def _constant(seen: Seen) -> Iterator[Fact]:
             timely = rhythm.expected(seen.reference, signal, seen.window.start_ms, seen.window.width_ms)
         if timely is not None and place < len(timely.counts):
             share = float(timely.counts[place])
-        if share > 0 and n * math.log(share) > math.log(CHANCE):
+        if share > 0 and seen.trials * math.log(share) > math.log(CHANCE):
             continue
         detail = (
             f"{seen.name(signal)} was always {value} in {n:,} values {seen.when}; in the reference it varies, and "
