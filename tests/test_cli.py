@@ -39,7 +39,7 @@ def driftline(*arguments: str, settings: Settings | None = None, cwd: Path | Non
 def test_help_names_every_command() -> None:
     code, out, _ = driftline("--help")
     assert code == 0
-    for command in [*COMMANDS, "models"]:
+    for command in [*COMMANDS, "models", "reference"]:
         assert f" {command} " in out
 
 

@@ -17,8 +17,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from driftline_schemas.spec import FeatureSpec, ModelSpec
-from driftline_streams import cli, model_topic
-from driftline_streams.cli import reference as group
+from driftline_streams import model_topic, reference_cli
 from driftline_streams.errors import SpecError, UsageError
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.reference.build import build
@@ -37,7 +36,7 @@ def driftline(*arguments: str, settings: Settings | None = None) -> tuple[str, s
     """Standard output and standard error; raises what the command raises."""
     wide = {"COLUMNS": "200"}
     env = wide | (settings.environment() if settings else {})
-    done = CliRunner().invoke(group, arguments, env=env, catch_exceptions=False)
+    done = CliRunner().invoke(reference_cli.reference, arguments, env=env, catch_exceptions=False)
     assert done.exit_code == 0, done.stderr
     return done.stdout, done.stderr
 
@@ -46,7 +45,7 @@ def driftline(*arguments: str, settings: Settings | None = None) -> tuple[str, s
 def wide(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is wrapped."""
     for name in ("out", "err"):
-        monkeypatch.setattr(cli, name, Console(width=200, stderr=name == "err"))
+        monkeypatch.setattr(reference_cli, name, Console(width=200, stderr=name == "err"))
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +67,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_command_has_an_example() -> None:
-    for name, command in typer.main.get_command(group).commands.items():  # type: ignore[attr-defined]
+    for name, command in typer.main.get_command(reference_cli.reference).commands.items():  # type: ignore[attr-defined]
         assert f"Example: driftline reference {name}" in command.help, name
 
 
