@@ -27,6 +27,7 @@ ODD_MODEL = "<script>alert(1)</script>"
 ODD_FEATURE = "__proto__"
 ODD_CATEGORY = ":constructor"
 
+SEGMENT = ("country", "DE")
 SIGNALS = ("feature:amount", "feature:age_days", "feature:country", "score", "prediction")
 
 
@@ -142,6 +143,8 @@ def drift(client: Client) -> None:
                     else {f"{64 * b} to {64 * b + 64}": n // 10 + shift * b for b in range(10)}
                 )
                 rows.append(_drift(MODEL, version, day, signal, state, statistic, n, bins))
+                if day >= DAYS - 10 and version == VERSIONS[0] and signal == "score":
+                    rows.append(_drift(MODEL, version, day, signal, "drift", 0.5, n, bins, SEGMENT))
     _insert_drift(client, rows)
 
 
@@ -234,12 +237,20 @@ def odd(client: Client) -> None:
 
 
 def _drift(  # noqa: PLR0917
-    model: str, version: str, day: int, signal: str, state: str, statistic: float, n: int, bins: dict[str, int]
+    model: str,
+    version: str,
+    day: int,
+    signal: str,
+    state: str,
+    statistic: float,
+    n: int,
+    bins: dict[str, int],
+    segment: tuple[str, str] = ("", ""),
 ) -> list[object]:
     at = _time(START_S + day * 86_400)
     expected = dict.fromkeys(bins, n / len(bins))
     return [
-        *(model, version, at, 86_400, "", "", signal, state, "psi", statistic, 0.2, statistic, 0.9 * statistic),
+        *(model, version, at, 86_400, *segment, signal, state, "psi", statistic, 0.2, statistic, 0.9 * statistic),
         *(1.1 * statistic, 0.001, n, 6400, "ref", 0, {"psi": statistic}, {"chi_square": 0.001}, bins, expected, at),
     ]
 

@@ -226,7 +226,7 @@ def test_a_click_on_a_drift_cell_shows_both_distributions(whole: Page, sql: Clie
     assert len(cells) == len(seed.SIGNALS) * seed.DAYS
     drifting = sql.query(
         f"SELECT count() FROM drift FINAL WHERE model = '{seed.MODEL}' AND version = '{seed.VERSIONS[0]}' "
-        "AND state = 'drift'"
+        "AND dim = '' AND state = 'drift'"
     ).result_rows[0][0]
     assert sum(value >= 1 for _, _, value in cells) == drifting > 0
     x, y = option["xAxis"][0]["data"].index("2025-04-20"), option["yAxis"][0]["data"].index("amount")
@@ -252,6 +252,16 @@ def test_a_click_on_a_drift_cell_shows_both_distributions(whole: Page, sql: Clie
     reference, window = options(page, "Reference and window")["series"]
     for series, held in ((reference, expected), (window, bins)):
         assert series["data"] == pytest.approx([count / sum(held.values()) for count in held.values()], rel=1e-4)
+
+
+def test_a_segment_is_a_persons_choice(open_page: Open, dashboard: str) -> None:
+    page = open_page(model_page(dashboard))
+    page.get_by_label("segment").click()
+    page.get_by_role("option", name="country = DE").click()
+    card = page.locator(".panel", has=page.get_by_role("heading", name="Drift by signal and time"))
+    expect(card.locator(".sub")).to_contain_text("10 of 10 cells drift")
+    detail = page.locator(".panel", has=page.get_by_role("heading", name="Reference and window"))
+    expect(detail.locator(".sub")).to_contain_text("score where country is DE")
 
 
 def test_an_alert_opens_to_its_cause_its_sql_and_its_rows(open_page: Open, dashboard: str, sql: Client) -> None:
@@ -359,6 +369,7 @@ def test_a_dashboard_without_data_says_what_to_do_and_fills_itself(
             seed.windows(client, "first", "v1", range(2))
         expect(page.locator(".strip", has_text="v1")).to_be_visible()
         expect(page.locator("h1")).to_have_count(0)
+        page.close()  # before its server is gone, which it would complain about
 
 
 def test_new_rows_appear_without_a_reload(open_page: Open, dashboard: str, sql: Client) -> None:

@@ -38,7 +38,9 @@ def cohort(
 
 def cell(signal: str, at_s: int = 0, state: str = "ok", statistic: float = 0.1, **more: Any) -> Drift:
     given = {"p_value": 0.5, "n": 500, "n_reference": 5000, "seasonal": False, **more}
-    return Drift(signal, at_s, at_s, DAY_S, "psi", state, statistic, 0.2, statistic, 0.0, 2 * statistic, **given)
+    return Drift(
+        signal, "", "", at_s, at_s, DAY_S, "psi", state, statistic, 0.2, statistic, 0.0, 2 * statistic, **given
+    )
 
 
 def finding(signal: str, at_s: int, version: str = "v1") -> Finding:

@@ -63,6 +63,15 @@ async def test_a_stretch_shows_the_worst_test_in_it(reader: Reader) -> None:
     assert len({(row.signal, row.at_s) for row in rows}) == len(rows)
 
 
+async def test_a_segment_has_a_map_of_its_own(reader: Reader) -> None:
+    (segment,) = await queries.drift_segments(reader, seed.MODEL, seed.VERSIONS[0], SPAN)
+    assert (segment.dim, segment.value) == seed.SEGMENT
+    rows = await queries.drift(reader, seed.MODEL, seed.VERSIONS[0], SPAN, DAY_S, segment)
+    assert [(row.signal, row.dim, row.value, row.state) for row in rows] == [("score", *seed.SEGMENT, "drift")] * 10
+    assert (await queries.histograms(reader, seed.MODEL, seed.VERSIONS[0], rows[0])).bins
+    assert await queries.drift_segments(reader, seed.MODEL, seed.VERSIONS[1], SPAN) == []
+
+
 async def test_cohorts_without_a_label_count_in_the_coverage(reader: Reader, sql: Client) -> None:
     rows = await queries.coverage(reader, seed.MODEL, SPAN, "day")
     total = sql.query(f"SELECT sum(n) - sum(errors) FROM windows WHERE model = '{seed.MODEL}'").result_rows[0][0]

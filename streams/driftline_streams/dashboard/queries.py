@@ -25,6 +25,7 @@ from driftline_streams.dashboard.rows import (
     Recent,
     Record,
     Refused,
+    Segment,
     Version,
 )
 from driftline_streams.dashboard.spans import DAY_S, MOST_POINTS, Span
@@ -33,6 +34,8 @@ MOST_VERSIONS = 100  # on the overview, the newest first
 MOST_ALERTS = 200
 MOST_FINDINGS = 1_000
 MOST_SIGNALS = 30  # rows of the heat map, those that drift most first
+MOST_SEGMENTS = 50  # to choose from, those that drift most first
+_EVERYTHING = Segment()
 EVIDENCE_ROWS = 20
 LATELY_S = 7 * DAY_S  # in which alerts count as open
 
@@ -184,15 +187,27 @@ async def load(reader: Reader, model: str, span: Span, bucket_s: int) -> list[Lo
     return await reader.rows(Load, sql, {"model": model, "bucket": bucket_s, **_bounds(span)})
 
 
-async def drift(reader: Reader, model: str, version: str, span: Span, bucket_s: int) -> list[Drift]:
+async def drift_segments(reader: Reader, model: str, version: str, span: Span) -> list[Segment]:
+    """The segments that were tested, those that drift most first."""
+    sql = (
+        "SELECT dim, value FROM drift FINAL WHERE model = {model:String} AND version = {version:String} AND dim != '' "
+        "AND window >= toDateTime({start:Int64}, 'UTC') AND window < toDateTime({end:Int64}, 'UTC') "
+        f"GROUP BY dim, value ORDER BY countIf(state = 'drift') DESC, dim, value LIMIT {MOST_SEGMENTS}"
+    )
+    return await reader.rows(Segment, sql, {"model": model, "version": version, **_bounds(span)})
+
+
+async def drift(  # noqa: PLR0917
+    reader: Reader, model: str, version: str, span: Span, bucket_s: int, segment: Segment = _EVERYTHING
+) -> list[Drift]:
     """For each of the signals that drift most and each stretch of `bucket_s` the worst test window."""
     where = (
-        "model = {model:String} AND version = {version:String} AND dim = '' "
+        "model = {model:String} AND version = {version:String} AND dim = {dim:String} AND value = {value:String} "
         "AND window >= toDateTime({start:Int64}, 'UTC') AND window < toDateTime({end:Int64}, 'UTC')"
     )
     worst = "if(threshold > 0, statistic / threshold, statistic)"
     sql = (
-        "SELECT signal, intDiv(toUnixTimestamp(window), {bucket:UInt32}) * {bucket:UInt32} AS at_s, "
+        "SELECT signal, dim, value, intDiv(toUnixTimestamp(window), {bucket:UInt32}) * {bucket:UInt32} AS at_s, "
         "toUnixTimestamp(window) AS window_s, width_s, method, state, statistic, threshold, effect, low, high, "
         "p_value, n, n_reference, toBool(seasonal) AS seasonal "
         f"FROM drift FINAL WHERE {where} AND signal IN (SELECT signal FROM drift FINAL WHERE {where} "
@@ -200,7 +215,8 @@ async def drift(reader: Reader, model: str, version: str, span: Span, bucket_s: 
         f"ORDER BY at_s, signal, state = 'drift' DESC, state = 'ok' DESC, {worst} DESC LIMIT 1 BY at_s, signal "
         f"LIMIT {MOST_SIGNALS * MOST_POINTS}"
     )
-    return await reader.rows(Drift, sql, {"model": model, "version": version, "bucket": bucket_s, **_bounds(span)})
+    asked = {"model": model, "version": version, "bucket": bucket_s, "dim": segment.dim, "value": segment.value}
+    return await reader.rows(Drift, sql, {**asked, **_bounds(span)})
 
 
 async def histograms(reader: Reader, model: str, version: str, cell: Drift) -> Histograms:
@@ -208,9 +224,10 @@ async def histograms(reader: Reader, model: str, version: str, cell: Drift) -> H
     sql = (
         "SELECT bins, expected FROM drift FINAL WHERE model = {model:String} AND version = {version:String} "
         "AND window = toDateTime({window:Int64}, 'UTC') AND width_s = {width:UInt32} "
-        "AND dim = '' AND signal = {signal:String} LIMIT 1"
+        "AND dim = {dim:String} AND value = {value:String} AND signal = {signal:String} LIMIT 1"
     )
-    asked = {"window": cell.window_s, "width": cell.width_s, "signal": cell.signal}
+    asked = {"window": cell.window_s, "width": cell.width_s, "signal": cell.signal, "dim": cell.dim}
+    asked["value"] = cell.value
     found = await reader.rows(Histograms, sql, {"model": model, "version": version, **asked})
     return found[0] if found else Histograms()
 

@@ -105,6 +105,8 @@ class Drift(Struct, frozen=True):
     """The worst test window of a signal in a stretch of time, with the strongest of its tests."""
 
     signal: str
+    dim: str  # segment key; empty for all events
+    value: str
     at_s: int
     window_s: int
     width_s: int
@@ -196,6 +198,13 @@ class Record(Struct, frozen=True):
 
     version: str
     record: str
+
+
+class Segment(Struct, frozen=True):
+    """A part of a version's events whose drift is tested by itself; both are empty for all events."""
+
+    dim: str = ""
+    value: str = ""
 
 
 class Histograms(Struct, frozen=True):

@@ -10,9 +10,11 @@ from driftline_streams.dashboard.charts import drift as charts
 from driftline_streams.dashboard.charts.frame import colour
 from driftline_streams.dashboard.pages.shell import Page, Panel
 from driftline_streams.dashboard.reader import Reader
-from driftline_streams.dashboard.rows import Drift
+from driftline_streams.dashboard.rows import Drift, Segment
 from driftline_streams.dashboard.spans import DAY_S, Span
 from driftline_streams.kernel import words
+
+_ALL = "All events"
 
 
 class DriftPanels:
@@ -27,7 +29,12 @@ class DriftPanels:
             self._map = Panel("Drift by signal and time", tall=True)
             self._map.on_click(self._clicked)
             with self._map.tools:
-                self._version = ui.toggle([], on_change=page.unless_quiet(self._other_version)).props(
+                self._segment = (
+                    ui.select([_ALL], value=_ALL, on_change=page.unless_quiet(self._other))
+                    .props("dense outlined options-dense aria-label=segment")
+                    .classes("min-w-[140px]")
+                )
+                self._version = ui.toggle([], on_change=page.unless_quiet(self._other)).props(
                     "unelevated no-caps toggle-color=primary"
                 )
             self._detail = Panel("Reference and window", tall=True)
@@ -41,7 +48,8 @@ class DriftPanels:
                 self._version.set_options(versions, value=kept)
         version = str(self._version.value)
         bucket_s = span.bucket_s(DAY_S)  # of narrower test windows the worst is shown
-        rows = await queries.drift(self._reader, self._model, version, span, bucket_s)
+        segment = await self._offer(version, span)
+        rows = await queries.drift(self._reader, self._model, version, span, bucket_s, segment)
         reference = await queries.reference(self._reader, self._model, version)
         if not rows:
             self._map.blank(_why(reference))
@@ -63,7 +71,18 @@ class DriftPanels:
             self._chosen = max(drifting or rows, key=lambda row: (row.at_s, row.ratio))
         await self._show_chosen(version)
 
-    async def _other_version(self) -> None:
+    async def _offer(self, version: str, span: Span) -> Segment:
+        """Let a person choose among the segments there are; the chosen one."""
+        segments = await queries.drift_segments(self._reader, self._model, version, span)
+        offered = {_ALL: Segment(), **{f"{each.dim} = {each.value}": each for each in segments}}
+        if self._segment.options != list(offered):
+            kept = self._segment.value if self._segment.value in offered else _ALL
+            with self._page.quietly():
+                self._segment.set_options(list(offered), value=kept)
+        self._segment.set_visibility(bool(segments))
+        return offered[str(self._segment.value)]
+
+    async def _other(self) -> None:
         self._chosen = None
         await self._page.refresh()
 
@@ -79,7 +98,7 @@ class DriftPanels:
         cell = self._chosen
         if cell is None:
             return
-        name = charts.signal_name(cell.signal)
+        name = charts.signal_name(cell.signal) + (f" where {cell.dim} is {cell.value}" if cell.dim else "")
         when = words.when(cell.window_s * 1000, (cell.window_s + cell.width_s) * 1000)
         found = await queries.histograms(self._reader, self._model, version, cell)
         if not found.bins:  # as of all features together
