@@ -1,4 +1,4 @@
-"""A cycle of days and weeks is not drift, and what changes on top of it is: the rhythm of references in window tests."""
+"""A cycle of days and weeks is not drift, and what changes on top of it is: what the rhythm of a reference is for."""
 
 from __future__ import annotations
 
