@@ -30,7 +30,7 @@ class Rows(NamedTuple):
 
 
 def query(found: Detection, spec: ModelSpec, reference: Reference | None) -> str:
-    """A SELECT over `predictions` (over `outcomes` where labels are concerned) that lists at most 1,000 events of the finding.
+    """A SELECT that lists at most 1,000 events of the finding, from `outcomes` where labels are concerned.
 
     Of a model that is silent, the last events before.
     """
@@ -62,10 +62,8 @@ def _rows(found: Detection, kind: str | None, spec: ModelSpec) -> Rows:
             # In `nums`, NaN is a null; in `cats`, nulls are absent.
             there = f"(mapContains(nums, {name}) AND NOT isNaN(nums[{name}])) OR mapContains(cats, {name})"
             rows = Rows("nums, cats", f"NOT ({there})")
-        case _, _, "label":
-            rows = Rows("prediction, label", table="outcomes FINAL")
-        case _, _, "error_rate":
-            rows = Rows("error_type, error_message", "status = 'error'")
+        case _, _, signal if signal in _OF_SIGNAL:
+            rows = _OF_SIGNAL[signal]
         case "objective", _, "latency_ms":
             rows = Rows("latency_ms, status", f"latency_ms > {found.threshold!r}", "latency_ms DESC")
         case _, method, "latency_ms" | "score" | "confidence" | "prediction":
@@ -105,6 +103,10 @@ def _last(_: Detection) -> Rows:
     return Rows("latency_ms, status", order="timestamp DESC")
 
 
+_OF_SIGNAL = {
+    "error_rate": Rows("error_type, error_message", "status = 'error'"),
+    "label": Rows("prediction, label", table="outcomes FINAL"),
+}
 _SILENT = frozenset({"silent", "idle"})
 _OF_QUALITY = {"duplicate": _duplicate, "improper": _improper, **dict.fromkeys(_SILENT, _last)}
 
