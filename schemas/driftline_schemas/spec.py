@@ -156,19 +156,34 @@ class Rhythm(Struct, frozen=True, kw_only=True):
     counts: dict[str, list[list[int]]]
 
 
+class Level(Struct, frozen=True, array_like=True):
+    """Mean and deviation of the logarithm of what single days have."""
+
+    mean: float
+    deviation: float
+
+
+class Days(Struct, frozen=True, kw_only=True):
+    """How `n` days of the reference differ from each other."""
+
+    n: int
+    error: Level  # of the mean reconstruction error of a day
+    distance: Level  # of a quarter more than the distance of a day from the others, in `Joint.waves`
+
+
 class Joint(Struct, frozen=True, kw_only=True):
     """How the numeric features of the reference go together: see `driftline_streams.kernel.joint`.
 
     Of a symmetric matrix the rows of its upper triangle stand one after the other, `correlations` without the diagonal.
-    Vectors are normal scores by the edges of the profiles, of the events that have all features. A third of these gave
-    `means`, `deviations`, `components` and `frequencies`, the others were measured by them.
+    Vectors are normal scores by the edges of the profiles, of the events that have all features. A third of the days
+    (without times, of the events) gave `means`, `deviations`, `components` and `frequencies`, the others were measured.
     """
 
     n: int  # events that were looked at
     n_complete: int  # events that were measured
     signals: list[str]
-    correlations: list[float | None]  # of normal scores by rank; `None` where a pair has none
-    variances: list[float | None]  # of their Fisher's z
+    correlations: list[float | None]  # of normal scores by rank, on a usual day if days are known; `None` without any
+    variances: list[float | None]  # of Fisher's z of the reference, or of one more day
     means: list[float]
     deviations: list[float]
     components: list[list[float]]  # one row each, over the signals
@@ -176,6 +191,7 @@ class Joint(Struct, frozen=True, kw_only=True):
     frequencies: list[list[float]]
     waves: list[float]  # means of the cosine at each frequency, then of the sine
     covariance: list[float]  # of these
+    days: Days | None = None  # `None` without times: then events are taken to be independent
 
 
 class Reference(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="reference"):

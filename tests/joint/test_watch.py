@@ -198,12 +198,3 @@ async def test_without_a_reference_or_of_its_own_events_nothing_is_judged(store:
     store.catalog.update(msgspec.structs.replace(own, joint=None))
     store.catalog.remove("m@1")
     assert await store.judged() == []
-
-
-async def test_a_test_window_longer_than_a_day_is_judged_instead(store: Store) -> None:
-    store.catalog.update(ModelSpec(model="m", test_windows_s=(3_600, 2 * 86_400)))
-    for day in range(4):
-        await store.serve(day, together(300, 30 + day))
-    await store.judged()
-    rows = await store.database.query("SELECT width_s, n FROM drift FINAL ORDER BY window")
-    assert [tuple(row.values()) for row in rows] == [(2 * 86_400, 300), (2 * 86_400, 600)]  # from 2024-12-31 on

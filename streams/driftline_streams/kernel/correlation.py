@@ -17,7 +17,6 @@ from typing import NamedTuple
 import numpy as np
 
 from driftline_streams.kernel.histogram import Floats, Ints
-from driftline_streams.kernel.significance import normal
 
 # Fisher's z is infinite at 1; beyond this, one correlation is as good as another.
 _MOST = 0.999
@@ -59,19 +58,14 @@ def correlations(values: Floats) -> Correlations:
     return Correlations(r, variance, n.astype(np.int64))
 
 
-def change_p_values(before: Floats, before_variance: Floats, after: Floats, after_variance: Floats) -> Floats:
-    """The chance of a change of correlation at least this large without one; any shape, NaN where one is NaN.
-
-    >>> change_p_values(np.array([0.0]), np.array([0.01]), np.array([0.3]), np.array([0.01])).round(3).tolist()
-    [0.029]
-    """
-    z = np.arctanh(np.clip(after, -_MOST, _MOST)) - np.arctanh(np.clip(before, -_MOST, _MOST))
-    return normal(z / np.sqrt(before_variance + after_variance))
+def fisher(r: Floats) -> Floats:
+    """Fisher's z of correlations, any shape: finite also at 1."""
+    return np.asarray(np.arctanh(np.clip(r, -_MOST, _MOST)), np.float64)
 
 
-def half_width(r: Floats, variance: Floats) -> Floats:
-    """The standard error of the correlations themselves, from that of Fisher's z; any shape."""
-    return (1 - r * r) * np.sqrt(variance)
+def standard_error(r: Floats, variance: Floats) -> Floats:
+    """That of correlations themselves, from the variance of their Fisher's z; any shape."""
+    return np.asarray((1 - r * r) * np.sqrt(variance), np.float64)
 
 
 def _standardised(values: Floats, present: Floats) -> Floats:

@@ -12,6 +12,10 @@ Three tests of one window, of normal scores, so that heavy tails do no harm:
   events that have all features, against that of the reference by Welch's test.
 - `characteristic`: the empirical characteristic function at random frequencies, over the same events (Epps and
   Singleton, 1986; `kernel.vectors`). It needs no classifier and no statistic for one kind of change.
+
+Events of one day are more alike than those of many: all are of the same weekday and in the same weather. Where the
+reference knows how its own days differ (`Joint.days`), a day is therefore compared with them, as one more of the same
+kind: a t-test with the deviation of the days beside that of the events. Else events are taken to be independent.
 """
 
 from __future__ import annotations
@@ -22,14 +26,17 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from driftline_schemas.spec import DriftRules, Joint, Reference
+from driftline_schemas.spec import DriftRules, Joint, Level, Reference
 from driftline_streams.kernel import moments, scores, vectors
-from driftline_streams.kernel.correlation import change_p_values, correlations, half_width
+from driftline_streams.kernel.correlation import correlations, fisher, standard_error
 from driftline_streams.kernel.histogram import Floats
 from driftline_streams.kernel.shifts import Sample, mean_difference
-from driftline_streams.kernel.significance import Z_95, believed
+from driftline_streams.kernel.significance import Z_95, believed, normal, student, student_95
 from driftline_streams.kernel.vectors import Directions
 
+NEAR = 0.25  # a distance that is little; how it differs from day to day is looked at from here on
+TINY = 1e-12  # what has no logarithm counts as this
+_MOST_LOGARITHM = 700.0
 LEAST_ROWS = 30  # whatever the spec says: below, the p-values do not hold
 
 State = Literal["ok", "drift", "insufficient data"]
@@ -52,7 +59,7 @@ class Result(NamedTuple):
     state: State
     statistic: float  # correlation: the largest change; reconstruction: mean error; characteristic: Hotelling's T²
     threshold: float  # that the effect must reach
-    effect: float  # correlation: the statistic; the others in deviations of the reference
+    effect: float  # correlation: the statistic; the others in deviations of the reference, against the days where known
     low: float  # 95 % interval of the effect
     high: float
     p_value: float
@@ -61,6 +68,7 @@ class Result(NamedTuple):
     before: float = math.nan  # correlation of the pair, or mean reconstruction error
     after: float = math.nan
     pairs: tuple[Pair, ...] = ()  # that changed, most first
+    days: int = 0  # of the reference that the window was compared with as one of them; 0 when with all events
 
 
 def compare(reference: Reference, values: Floats, rules: DriftRules, alpha: float) -> list[Result]:
@@ -104,8 +112,10 @@ def _correlation(joint: Joint, values: Floats, threshold: float, alpha: float, l
     upper = np.triu_indices(len(joint.signals), 1)
     found = correlations(scores.by_rank(values))
     n, after, after_variance = found.n[upper], found.r[upper], found.variance[upper]
-    before, before_variance = np.array(joint.correlations, np.float64), np.array(joint.variances, np.float64)
-    p_values = change_p_values(before, before_variance, after, after_variance)
+    before, variance = np.array(joint.correlations, np.float64), np.array(joint.variances, np.float64)
+    t = (fisher(after) - fisher(before)) / np.sqrt(variance + after_variance)
+    days = 0 if joint.days is None else joint.days.n
+    p_values = student(t, days - 1) if days else normal(t)
     p_values[n < least] = np.nan
     tested = np.flatnonzero(~np.isnan(p_values))
     if not len(tested) or joint.n < least:
@@ -114,7 +124,8 @@ def _correlation(joint: Joint, values: Floats, threshold: float, alpha: float, l
     clear = believed(p_values, alpha)
     ranked = sorted(tested.tolist(), key=lambda pair: (not clear[pair], -abs(change[pair])))
     most = ranked[0]
-    error = math.hypot(half_width(after, after_variance)[most], half_width(before, before_variance)[most])
+    errors = standard_error(after, after_variance)[most], standard_error(before, variance)[most]
+    reach = (float(student_95(days - 1)) if days else Z_95) * math.hypot(*errors)
     simes = (np.sort(p_values[tested]) * len(tested) / np.arange(1, len(tested) + 1)).min()
     changed = [pair for pair in ranked if clear[pair] and abs(change[pair]) >= threshold]
     return Result(
@@ -123,8 +134,8 @@ def _correlation(joint: Joint, values: Floats, threshold: float, alpha: float, l
         statistic=float(change[most]),
         threshold=threshold,
         effect=float(change[most]),
-        low=float(change[most] - Z_95 * error),
-        high=float(change[most] + Z_95 * error),
+        low=float(change[most] - reach),
+        high=float(change[most] + reach),
         p_value=float(simes),
         n=int(n[most]),
         n_reference=joint.n,
@@ -134,6 +145,7 @@ def _correlation(joint: Joint, values: Floats, threshold: float, alpha: float, l
             Pair(joint.signals[upper[0][p]], joint.signals[upper[1][p]], float(before[p]), float(after[p]))
             for p in changed
         ),
+        days=days,
     )
 
 
@@ -151,46 +163,73 @@ def _vectors(reference: Reference, joint: Joint, values: Floats, threshold: floa
 
 
 def _reconstruction(joint: Joint, ours: Floats, by: Directions, threshold: float) -> Result:
-    window = moments.of_values(vectors.reconstruction_errors(ours, by))
-    test = mean_difference(Sample.of([window]), Sample.of([joint.error]))
-    unit = moments.deviation(joint.error)
+    window, n = moments.of_values(vectors.reconstruction_errors(ours, by)), len(ours)
+    after, unit = moments.mean(window), moments.deviation(joint.error)
     # Features that were copies of each other are made up again without an error: then any error is beyond measure.
-    unit = unit if unit > 0 else max(moments.deviation(window), 1e-12)
+    unit = unit if unit > 0 else max(moments.deviation(window), TINY)
+    if joint.days is None:
+        before, test = moments.mean(joint.error), mean_difference(Sample.of([window]), Sample.of([joint.error]))
+        low, high, p_value = float(test.low[0]), float(test.high[0]), float(test.p_value[0])
+    else:
+        error = moments.deviation(window) / math.sqrt(n)
+        before, low, high, p_value = _beside_days(after, error, joint.days.error, joint.days.n)
     return Result(
         method="reconstruction",
         state="ok",
-        statistic=moments.mean(window),
+        statistic=after,
         threshold=threshold,
-        effect=float(test.value[0]) / unit,
-        low=float(test.low[0]) / unit,
-        high=float(test.high[0]) / unit,
-        p_value=float(test.p_value[0]),
-        n=len(ours),
+        effect=(after - before) / unit,
+        low=low / unit,
+        high=high / unit,
+        p_value=p_value,
+        n=n,
         n_reference=joint.n_complete,
-        before=moments.mean(joint.error),
-        after=moments.mean(window),
+        before=before,
+        after=after,
+        days=0 if joint.days is None else joint.days.n,
     )
 
 
 def _characteristic(joint: Joint, ours: Floats, by: Directions, threshold: float) -> Result:
-    waves = vectors.waves(ours, by)
     covariance = np.empty((len(joint.waves), len(joint.waves)))
     upper = np.triu_indices(len(joint.waves))
-    covariance[upper] = joint.covariance
-    covariance.T[upper] = joint.covariance
-    test = vectors.difference(waves, np.array(joint.waves), covariance, joint.n_complete)
+    covariance[upper] = covariance.T[upper] = joint.covariance
+    test = vectors.difference(vectors.waves(ours, by), np.array(joint.waves), covariance, joint.n_complete)
+    effect, low, high, p_value = test.distance, test.low, test.high, test.p_value
+    if joint.days is not None:  # how much farther from the reference than its own days are
+        error = (test.high - test.low) / (2 * Z_95)
+        day = _beside_days(test.distance + NEAR, error, joint.days.distance, joint.days.n)
+        effect, low, high = test.distance + NEAR - day.usual, day.low, day.high
+        p_value = max(p_value, day.p_value / 2) if effect > 0 else 1.0
     return Result(
         method="characteristic",
         state="ok",
         statistic=test.statistic,
         threshold=threshold,
-        effect=test.distance,
-        low=test.low,
-        high=test.high,
-        p_value=test.p_value,
+        effect=effect,
+        low=low,
+        high=high,
+        p_value=p_value,
         n=len(ours),
         n_reference=joint.n_complete,
+        days=0 if joint.days is None else joint.days.n,
     )
+
+
+class _Day(NamedTuple):
+    usual: float
+    low: float  # 95 % interval of the difference from it
+    high: float
+    p_value: float
+
+
+def _beside_days(value: float, error: float, level: Level, n: int) -> _Day:
+    """A positive value of a day, with its standard error, as one more beside `n` days: such values are skewed."""
+    usual, difference = math.exp(level.mean), math.log(max(value, TINY)) - level.mean
+    deviation = math.hypot(level.deviation * math.sqrt(1 + 1 / n), error / max(value, TINY), TINY)
+    reach = float(student_95(n - 1)) * deviation
+    low, high = (usual * math.expm1(min(end, _MOST_LOGARITHM)) for end in (difference - reach, difference + reach))
+    return _Day(usual, low, high, float(student(difference / deviation, n - 1)))
 
 
 def _insufficient(method: Method, threshold: float, n: int, n_reference: int) -> Result:

@@ -78,7 +78,7 @@ def build(
         source=source,
         signals={name: each.profile for name, each in ready.items()},
         rhythm=None if rhythm is None else rhythm.rhythm,
-        joint=joint_of({k: c.values for k, c in ready.items() if c.values is not None}, importance),
+        joint=joint_of({k: c.values for k, c in ready.items() if c.values is not None}, importance, times_ms),
     )
 
     def sliced(most: int) -> dict[str, dict[str, Slice]]:
