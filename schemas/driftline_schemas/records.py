@@ -279,7 +279,7 @@ class Detection(Struct, frozen=True, kw_only=True, omit_defaults=True):
     high: float | None = None
     seasonal: bool = False  # whether the hour of the week was taken into account
     shape: Literal["", "abrupt", "gradual", "temporary", "recurring"] = ""  # of a change; empty until it can be told
-    observed: dict[str, int] = field(default_factory=dict)  # histogram of the window, over at most ten bins
+    observed: dict[str, int] = field(default_factory=dict)  # histogram of the window: at most ten bins, and the missing
     expected: dict[str, float] = field(default_factory=dict)  # what the reference led to expect of as many events
     segments: list[Share] = field(default_factory=list)  # those that explain the change, most first
 

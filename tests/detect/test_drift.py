@@ -20,7 +20,7 @@ from driftline_schemas.spec import DriftRules, ModelSpec, Profile, Reference
 from driftline_streams.detectors import drift
 from driftline_streams.detectors.budget import Thresholds, thresholds
 from driftline_streams.detectors.result import Result
-from driftline_streams.kernel import histogram, moments
+from driftline_streams.kernel import divergence, histogram, moments
 from driftline_streams.kernel.limits import OTHER_CATEGORY
 from driftline_streams.reference.build import build
 from driftline_streams.sinks.clickhouse import ClickHouse
@@ -304,14 +304,16 @@ VALUES = st.one_of(
 
 
 @given(VALUES, st.data())
-def test_both_histograms_hold_every_event_in_at_most_ten_bars(theirs: list[object], data: st.DataObject) -> None:
+def test_both_histograms_hold_every_event_in_at_most_ten_bars_and_the_missing(
+    theirs: list[object], data: st.DataObject
+) -> None:
     ours = data.draw(st.lists(st.sampled_from(theirs), min_size=1, max_size=80))
     kind = "categorical" if any(isinstance(value, str) for value in theirs) else "numeric"
     reference = reference_of({"feature:x": theirs}, kinds={"feature:x": kind})
     cell = window_of(reference, {"feature:x": ours})
     found = compare(reference, cell, rules=DriftRules(min_n=1))["feature:x"]
     assert list(found.observed) == list(found.expected)
-    assert len(found.observed) <= 10
+    assert len(set(found.observed) - {"missing"}) <= 10
     assert sum(found.observed.values()) == len(ours)
     assert found.observed.get("missing", 0) == ours.count(None)
     if found.n_reference:
@@ -327,7 +329,7 @@ def test_categories_are_told_apart_from_the_bars_of_ours() -> None:
 def test_bars_of_numbers_are_in_order_and_distinct_where_edges_are_close() -> None:
     r = np.random.default_rng(11)
     found = one(1.7e9 + r.random(2_000), 1.7e9 + r.random(500))
-    assert len(found.observed) == 9
+    assert len(found.observed) == 10
     assert [next(iter(found.observed))[0], list(found.observed)[-1][0]] == ["<", "≥"]
 
 
@@ -381,6 +383,25 @@ def test_a_segment_is_compared_with_itself() -> None:
     assert (german.state, german.dim, german.value) == ("drift", "country", "DE")
     assert german.before == pytest.approx(5, abs=0.1)
     assert "where country is DE" in drift.finding(SPEC, "1", reference, parts[1], german).detail
+
+
+def test_a_segment_counted_in_coarse_bins_has_the_verdict_that_its_fine_bins_have() -> None:
+    r = np.random.default_rng(21)
+    values = r.normal(0, 1, 10_000)
+    reference = reference_of({"feature:x": values}, segments={"country": ["NL", "DE"] * 5_000})
+    leading = divergence.leading_bins(np.array(reference.signals["feature:x"].counts))
+    for shift in (0.0, 0.6):
+        fine = window_of(reference, {"feature:x": r.normal(shift, 1, 800)}, dim="country", value="NL")
+        coarse = msgspec.structs.replace(fine, bins={"feature:x": {}})
+        for place, count in fine.bins["feature:x"].items():
+            home = str(leading[int(place)])
+            coarse.bins["feature:x"][home] = coarse.bins["feature:x"].get(home, 0) + count
+        whole = window_of(reference, {"feature:x": r.normal(0, 1, 1_000)})
+        first, second = (compare(reference, whole, [part])["feature:x NL"] for part in (fine, coarse))
+        assert first.measures == pytest.approx(second.measures)
+        assert first.observed == second.observed
+        assert first.state == ("drift" if shift else "ok")
+        assert first.measures["wasserstein"] == pytest.approx(abs(first.measures["mean_change"]), abs=0.05)
 
 
 # --- findings and rows

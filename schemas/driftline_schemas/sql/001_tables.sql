@@ -186,7 +186,7 @@ CREATE TABLE drift
     seasonal     UInt8 COMMENT 'whether the hour of the day or week was taken into account',
     measures     Map(LowCardinality(String), Float64) COMMENT 'psi, jensen_shannon, wasserstein, …',
     p_values     Map(LowCardinality(String), Float64),
-    bins         Map(String, UInt64) COMMENT 'histogram of the window, over at most ten bins',
+    bins         Map(String, UInt64) COMMENT 'histogram of the window: at most ten bins, and the missing',
     expected     Map(String, Float64) COMMENT 'what the reference led to expect of as many events',
     computed_at  DateTime64(3, 'UTC')
 )
@@ -221,7 +221,7 @@ CREATE TABLE detections
     high        Nullable(Float64),
     seasonal    UInt8 COMMENT 'whether the hour of the week was taken into account',
     shape       LowCardinality(String) COMMENT 'of a change: abrupt, gradual, temporary, recurring; empty until it can be told',
-    observed    Map(String, UInt64) COMMENT 'histogram of the window, over at most ten bins',
+    observed    Map(String, UInt64) COMMENT 'histogram of the window: at most ten bins, and the missing',
     expected    Map(String, Float64) COMMENT 'what the reference led to expect',
     segments    String COMMENT 'JSON: the segments that explain it, most first',
     detected_at DateTime64(3, 'UTC')

@@ -1,7 +1,7 @@
-"""The two histograms of a finding as people read them: at most ten bars with names.
+"""The two histograms of a finding as people read them: at most ten bars with names, and one for what is missing.
 
 In the walk: `drift.compare` adds them to every row of the table `drift`, so that a finding shows what was found without
-its reference. What is missing is a bar of its own. Of categories, `unseen` are those that the reference does not have
+its reference. Of numbers they are the bins of PSI. Of categories, `unseen` are those that the reference does not have
 although it has all; where it counted rare ones together, nobody can tell these from new ones, and both are `other`.
 """
 
@@ -19,8 +19,7 @@ from driftline_streams.kernel import divergence, words
 from driftline_streams.kernel.histogram import Floats
 from driftline_streams.kernel.limits import OTHER_CATEGORY
 
-RANGES = 9  # bars of numbers: each holds about a ninth of the reference
-CATEGORIES = 7
+CATEGORIES = 8  # those that stand alone
 MISSING, OTHER, UNSEEN = "missing", "other", "unseen"
 
 
@@ -33,8 +32,8 @@ class Bars(NamedTuple):
 
 def numeric(pairs: Pairs) -> list[Bars]:
     """Those of each signal, in the order of the values."""
-    group = divergence.coarse_bins(pairs.profile, RANGES)
-    sides = [divergence.sum_by(group, side, RANGES) for side in (pairs.observed, pairs.expected)]
+    group = divergence.coarse_bins(pairs.profile)
+    sides = [divergence.sum_by(group, side) for side in (pairs.observed, pairs.expected)]
     expected, missing = _scaled(pairs, sides[1])
     # A bar ends at the edge after its last bin.
     rows, bins = np.nonzero(np.diff(group, axis=1)) if len(group) else (np.empty(0, np.int64),) * 2
@@ -42,11 +41,11 @@ def numeric(pairs: Pairs) -> list[Bars]:
     cuts, places = pairs.edges[rows, bins].tolist(), group[rows, bins].tolist()
     last = group[:, -1].tolist()
     made = []
-    for row, both in enumerate(zip(sides[0].astype(np.int64).tolist(), expected, strict=True)):
+    for row, both in enumerate(zip(sides[0].round().astype(np.int64).tolist(), expected, strict=True)):
         first, end = ends[row], ends[row + 1]
         names = _ranges(tuple(cuts[first:end]))
         ours, theirs = both
-        if len(names) < RANGES:  # ties: some bars hold nothing
+        if len(names) < divergence.PSI_BINS:  # ties: some bars hold nothing
             kept = [*places[first:end], last[row]]
             ours, theirs = [ours[place] for place in kept], [theirs[place] for place in kept]
         made.append(_bars(names, ours, theirs, missing[row]))

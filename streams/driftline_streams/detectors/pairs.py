@@ -15,7 +15,7 @@ import numpy as np
 
 from driftline_schemas.records import Moments
 from driftline_schemas.spec import Profile, Reference, Slice
-from driftline_streams.kernel import moments, rhythm
+from driftline_streams.kernel import divergence, moments, rhythm
 from driftline_streams.kernel.histogram import BINS, Floats
 from driftline_streams.kernel.limits import OTHER_CATEGORY
 from driftline_streams.kernel.rhythm import Expected
@@ -91,9 +91,22 @@ def _numeric(signals: list[Signal]) -> Pairs:
     expected = whole.copy()
     sliced = [row for row, signal in enumerate(signals) if signal.slice is not None]
     if sliced:
-        expected[sliced] = _binned([_slice_bins(signals[row]) for row in sliced])
+        slices = _binned([_slice_bins(signals[row]) for row in sliced])
+        observed[sliced], expected[sliced] = _spread(whole[sliced], observed[sliced], slices)
     theirs = Sample.of([_expected_moments(signal) for signal in signals])
     return _moved(Pairs(signals, whole, observed, expected, edges, _ours(signals), theirs))
+
+
+def _spread(profile: Floats, *sides: Floats) -> tuple[Floats, ...]:
+    """Both sides of segments, which `ingest` counts in coarse bins, spread over fine bins as the profile is.
+
+    So they differ at the ends of coarse bins, and evenly between them.
+    """
+    group = divergence.coarse_bins(profile)
+    inside = np.take_along_axis(divergence.sum_by(group, profile), group, axis=1)
+    first = np.diff(group, axis=1, prepend=-1) > 0
+    shape = np.divide(profile, inside, out=first.astype(np.float64), where=inside > 0)
+    return tuple(shape * np.take_along_axis(divergence.sum_by(group, side), group, axis=1) for side in sides)
 
 
 def _categorical(signals: list[Signal]) -> Pairs:
