@@ -11,8 +11,9 @@ from driftline_schemas.records import Moments, Share
 from driftline_schemas.spec import Profile, Reference, Slice
 from driftline_streams.detectors import explain
 from driftline_streams.detectors.explain import shares
-from driftline_streams.kernel import histogram, moments
+from driftline_streams.kernel import divergence, histogram, moments
 from driftline_streams.kernel.limits import OTHER_SEGMENT
+from driftline_streams.reference.build import build
 from driftline_streams.windows.cells import WideCell
 
 X = "feature:x"
@@ -107,6 +108,28 @@ def test_a_wider_spread_around_the_same_mean_is_explained_by_its_bins() -> None:
     before = {"B6": np.full(100, 2.5), "UA": np.full(100, 2.5)}
     after = {"B6": np.array([0.0, 5.0] * 50), "UA": np.full(100, 2.5)}
     assert explained(before, after)["B6"].within == pytest.approx(1)
+
+
+def test_segments_are_counted_in_coarse_bins() -> None:
+    random = np.random.default_rng(0)
+    before = {"B6": random.normal(0, 1, 2_000), "UA": random.normal(0, 1, 2_000)}
+    values = np.concatenate(list(before.values()))
+    made = build(
+        "m", "1", {X: values}, n=4_000, start_ms=0, end_ms=1, segments={"carrier": ["B6"] * 2_000 + ["UA"] * 2_000}
+    )
+    profile = made.signals[X]
+    leading = divergence.leading_bins(np.array(profile.counts))
+
+    def counted(sample: np.ndarray, value: str = "") -> WideCell:
+        index = histogram.bin_index(sample, profile.edges)
+        names, counts = np.unique(leading[index] if value else index, return_counts=True)
+        found = {X: {str(i): int(c) for i, c in zip(names, counts, strict=True)}}
+        return WideCell(0, 1, len(sample), made.id, {X: sums(sample)}, found, {}, "carrier" if value else "", value)
+
+    wider = random.normal(0, 3, 2_000)
+    parts = {("carrier", "B6"): counted(wider, "B6"), ("carrier", "UA"): counted(before["UA"], "UA")}
+    found = shares(made, X, counted(np.concatenate([wider, before["UA"]])), parts)
+    assert [(share.value, round(share.within, 1)) for share in found] == [("B6", 1.0)]
 
 
 def test_nulls_are_explained_by_who_lacks_the_value() -> None:

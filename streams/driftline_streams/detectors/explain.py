@@ -25,8 +25,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from driftline_schemas.records import Moments, Share
-from driftline_schemas.spec import Profile, Reference
-from driftline_streams.kernel import moments
+from driftline_schemas.spec import Profile, Reference, Slice
+from driftline_streams.kernel import divergence, moments
 from driftline_streams.kernel.limits import OTHER_CATEGORY, OTHER_SEGMENT
 from driftline_streams.windows.cells import WideCell
 
@@ -68,33 +68,51 @@ def shares(
     profile = reference.signals.get(signal)
     if profile is None:
         return []
-    if profile.type == "numeric" and what == "values" and _mean_moved(profile.moments, _part(whole, signal, reference)):
+    places = _places(profile)
+
+    def of_reference(part: Slice) -> Part:
+        return Part(part.n, part.moments.get(signal, moments.EMPTY), _counted(places, part.bins.get(signal, {})))
+
+    def of_window(cell: WideCell) -> Part:
+        bins = cell.bins.get(signal, {}) if cell.reference == reference.id else {}
+        return Part(cell.n, cell.moments.get(signal, moments.EMPTY), _counted(places, bins))
+
+    usual, window = Part(reference.n, profile.moments, _counted(places, _bins(profile))), of_window(whole)
+    if profile.type == "numeric" and what == "values" and _mean_moved(usual.moments, window.moments):
         what = "means"
     found: list[Share] = []
-    total = Part(reference.n, profile.moments, _bins(profile))
     for dim, slices in reference.segments.items():
-        before = {
-            value: Part(part.n, part.moments.get(signal, moments.EMPTY), part.bins.get(signal, {}))
-            for value, part in slices.items()
-        }
-        after = {value: _part(cell, signal, reference) for (key, value), cell in segments.items() if key == dim}
+        before = {value: of_reference(part) for value, part in slices.items()}
+        after = {value: of_window(cell) for (key, value), cell in segments.items() if key == dim}
         if not before or not after:
             continue
-        _add_rest(before, total)
-        _add_rest(after, _part(whole, signal, reference))
-        found += _of_key(dim, profile, _aligned(before, after), _aligned(after, before), what)
+        _add_rest(before, usual)
+        _add_rest(after, window)
+        found += _of_key(dim, _aligned(before, after), _aligned(after, before), what)
     return sorted(found, key=lambda share: (-abs(share.mix + share.within), share.dim, share.value))[:MOST]
-
-
-def _part(cell: WideCell, signal: str, reference: Reference) -> Part:
-    bins = cell.bins.get(signal, {}) if cell.reference == reference.id else {}
-    return Part(cell.n, cell.moments.get(signal, moments.EMPTY), bins)
 
 
 def _bins(profile: Profile) -> dict[str, int]:
     if profile.type == "categorical":
         return profile.categories
     return {str(index): count for index, count in enumerate(profile.counts)}
+
+
+def _places(profile: Profile) -> dict[str, str]:
+    """Which bin is counted for which: the coarse ones, in which segments are counted; categories as they are."""
+    if profile.type == "categorical":
+        return {name: name for name in profile.categories}
+    leading = divergence.leading_bins(np.array(profile.counts, np.int64)).tolist()
+    return {str(index): str(first) for index, first in enumerate(leading)}
+
+
+def _counted(places: Mapping[str, str], bins: Mapping[str, int]) -> dict[str, int]:
+    """The counts by place; categories without one are all the same."""
+    counts: dict[str, int] = {}
+    for name, count in bins.items():
+        place = places.get(name, OTHER_CATEGORY)
+        counts[place] = counts.get(place, 0) + count
+    return counts
 
 
 def _add_rest(parts: dict[str, Part], whole: Part) -> None:
@@ -137,14 +155,12 @@ def _aligned(parts: Mapping[str, Part], others: Mapping[str, Part]) -> dict[str,
     return kept
 
 
-def _of_key(
-    dim: str, profile: Profile, before: Mapping[str, Part], after: Mapping[str, Part], what: What
-) -> list[Share]:
+def _of_key(dim: str, before: Mapping[str, Part], after: Mapping[str, Part], what: What) -> list[Share]:
     """The shares of all values of one key; none when there is nothing to explain."""
     values = sorted({*before, *after})
     empty = Part(0, moments.EMPTY, {})
     sides = [[side.get(value, empty) for value in values] for side in (before, after)]
-    first, second = (_levels(profile, side, sides, what) for side in sides)
+    first, second = (_levels(side, sides, what) for side in sides)
     p0, p1 = (np.array([level.weight for level in side]) for side in (first, second))
     m0, m1 = (np.array([level.mean for level in side]) for side in (first, second))
     if not p0.sum() or not p1.sum():
@@ -165,18 +181,18 @@ def _of_key(
     ]
 
 
-def _levels(profile: Profile, side: list[Part], sides: list[list[Part]], what: What) -> list[_Level]:
+def _levels(side: list[Part], sides: list[list[Part]], what: What) -> list[_Level]:
     """Weight and mean of each part in what is explained."""
     if what == "nulls":
         return [_level(part.moments.nulls, part.n) for part in side]
     if what == "means":
         return [_level(part.moments.sum, part.moments.n) for part in side]
-    counts = [_known(profile, _sum(each).bins) for each in sides]
-    n0, n1 = (max(1, sum(each.values())) for each in counts)
-    gained = {name: float(np.sign(counts[1].get(name, 0) / n1 - counts[0].get(name, 0) / n0)) for name in counts[0]}
+    before, after = (_sum(each).bins for each in sides)
+    n0, n1 = (max(1, sum(each.values())) for each in (before, after))
+    gained = {name: float(np.sign(after.get(name, 0) / n1 - before.get(name, 0) / n0)) for name in {*before, *after}}
     return [
-        _level(sum(gained[name] * count for name, count in bins.items()) / 2, sum(bins.values()))
-        for bins in (_known(profile, part.bins) for part in side)
+        _level(sum(gained[name] * count for name, count in part.bins.items()) / 2, sum(part.bins.values()))
+        for part in side
     ]
 
 
@@ -184,18 +200,8 @@ def _level(total: float, weight: float) -> _Level:
     return _Level(weight, total / weight if weight else 0.0)
 
 
-def _mean_moved(before: Moments, window: Part) -> bool:
-    after = window.moments
+def _mean_moved(before: Moments, after: Moments) -> bool:
     if not before.n or not after.n:
         return False
     spread = moments.deviation(before)  # NaN of one value: any shift is one
     return not abs(moments.mean(after) - moments.mean(before)) <= LEAST_SHIFT * spread
-
-
-def _known(profile: Profile, bins: Mapping[str, int]) -> dict[str, int]:
-    """The counts of all bins of the profile; categories that it does not name are one."""
-    if profile.type == "numeric":
-        return {str(index): bins.get(str(index), 0) for index in range(len(profile.counts))}
-    names = [name for name in profile.categories if name != OTHER_CATEGORY]
-    known = {name: bins.get(name, 0) for name in names}
-    return known | {OTHER_CATEGORY: sum(bins.values()) - sum(known.values())}
