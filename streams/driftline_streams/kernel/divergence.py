@@ -242,10 +242,9 @@ def _log_ratio(p: Floats, q: Floats) -> Floats:
 
 
 def _precision(observed: Counts, expected: Counts) -> Floats:
-    """1/n + 1/N; NaN where a side is empty."""
-    n, reference_n = np.sum(observed, axis=-1), np.sum(expected, axis=-1)
-    some = (n > 0) & (reference_n > 0)
-    return np.where(some, 1 / np.where(some, n, 1) + 1 / np.where(some, reference_n, 1), np.nan)
+    """1/n + 1/N; finite where a side is empty, whose shares are NaN."""
+    n, reference_n = np.maximum(observed.sum(axis=-1), 1e-9), np.maximum(expected.sum(axis=-1), 1e-9)
+    return np.asarray(1 / n + 1 / reference_n, np.float64)
 
 
 def _pool(observed: Counts, expected: Counts) -> Floats:
