@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -132,6 +133,13 @@ def test_findings_stand_where_the_tooltip_of_their_stretch_sees_them() -> None:
     assert rug["data"] == [
         [HOUR_S * 1000, 0, "v1: latency rose to 14.4 ms (adwin); v1: latency rose to 14.4 ms (adwin)"]
     ]
+
+
+def test_a_silence_stands_at_the_foot_of_the_traffic_as_a_sentence() -> None:
+    silent = msgspec.structs.replace(finding("volume", HOUR_S), kind="quality", method="silent")
+    option = load.traffic(loads(), [silent], versions=["v1"], span=SPAN, bucket_s=HOUR_S, palette=LIGHT)
+    (rug,) = (series for series in option["series"] if series["type"] == "scatter")
+    assert rug["data"] == [[HOUR_S * 1000, 0, "v1: a sentence"]]
 
 
 def test_rates_are_in_the_unit_in_which_the_busiest_stretch_has_an_event() -> None:

@@ -120,7 +120,7 @@ def traffic(
                 tooltip=value_format("% errors"),
             ),
         ]
-    drawn += rug(_found(found, ("error_rate",), span, bucket_s), palette, 2, xAxisIndex=1)
+    drawn += rug(_found(found, ("error_rate", "volume"), span, bucket_s), palette, 2, xAxisIndex=1)
     worst = max((row.errors / row.n for row in rows if row.n), default=0)
     return base(palette) | {
         "grid": [{**GRID, "bottom": "42%"}, {**GRID, "top": "70%"}],
@@ -209,6 +209,8 @@ def _found(found: Sequence[Finding], signals: tuple[str, ...], span: Span, bucke
 
 
 def _what(one: Finding) -> str:
+    if one.kind == "quality":
+        return f"{one.version}: {one.detail}"
     word = {"up": "rose", "down": "fell"}.get(one.direction, "changed")
     if one.kind == "objective":
         return f"{one.version}: objective missed with {words.amount(one.signal, one.statistic)}"
