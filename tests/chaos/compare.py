@@ -15,7 +15,7 @@ import msgspec
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from driftline_schemas import topics
-from driftline_schemas.records import Alert, Clock, Partial, Rejected
+from driftline_schemas.records import Alert, Clock, Errors, Partial, Rejected
 from driftline_schemas.topics import Topic
 from driftline_streams.kernel import findings
 from driftline_streams.settings import Settings
@@ -27,7 +27,7 @@ from .rows import Row, Table
 from .traffic import Traffic
 from .undisturbed import NOT_COMPARED, Found
 
-_PARTIALS = msgspec.json.Decoder(Partial | Clock)
+_PARTIALS = msgspec.json.Decoder(Partial | Clock | Errors)
 
 FIRST = 3  # differences of a table that are shown
 
@@ -108,7 +108,8 @@ QUESTIONS: dict[str, tuple[tuple[str, ...], str]] = {
             * EXCEPT (start, end, detected_at), toUnixTimestamp64Milli(start) AS start_ms,
             toUnixTimestamp64Milli(end) AS end_ms
         FROM detections FINAL
-        WHERE model NOT IN {left_out:Array(String)} AND kind != 'performance'
+        -- What errors are found depends on which labels are joined together.
+        WHERE model NOT IN {left_out:Array(String)} AND kind != 'performance' AND signal != 'error'
         """,
     ),
     "alerts": (
@@ -118,7 +119,7 @@ QUESTIONS: dict[str, tuple[tuple[str, ...], str]] = {
             * EXCEPT (start, end, raised_at), toUnixTimestamp64Milli(start) AS start_ms,
             toUnixTimestamp64Milli(end) AS end_ms
         FROM alerts FINAL
-        WHERE model NOT IN {left_out:Array(String)} AND kind != 'performance'
+        WHERE model NOT IN {left_out:Array(String)} AND kind != 'performance' AND signal != 'error'
         """,
     ),
 }

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 import numpy as np
 
-from driftline_schemas.records import Buckets, Clock, Detection, FeatureCell, Moments, Partial, WindowCell
+from driftline_schemas.records import Buckets, Clock, Detection, Errors, FeatureCell, Moments, Partial, WindowCell
 from driftline_streams.detectors.detect import Detect
 from driftline_streams.kernel import histogram, moments, sketch
 from driftline_streams.kernel.catalog import Catalog
@@ -105,13 +105,13 @@ class Worker:
         """Forget everything but the stored state."""
         self.detect = Detect(self.catalog, "driftline", self.lateness_ms)
 
-    def apply(self, records: Iterable[Partial | Clock | bytes]) -> list[Detection]:
+    def apply(self, records: Iterable[Partial | Clock | Errors | bytes]) -> list[Detection]:
         encoded = [r if isinstance(r, bytes) else msgspec.json.encode(r) for r in records]
         effects = self.detect(encoded, self.state, 1_700_000_000_000)
         self.effects.append(effects)
         return detections_of(effects)
 
-    def apply_each(self, records: Iterable[Partial | Clock]) -> list[Detection]:
+    def apply_each(self, records: Iterable[Partial | Clock | Errors]) -> list[Detection]:
         return [found for record in records for found in self.apply([record])]
 
 

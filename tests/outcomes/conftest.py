@@ -128,7 +128,7 @@ class Worker:
     async def done(self, result: JoinResult, name: str) -> JoinResult:
         await self.database.insert(result.effects.rows, name)
         await self.database.insert(result.outcomes.rows, result.outcomes_name)
-        values = [message.value or b"" for message in result.outcomes.messages]
+        values = [message.value or b"" for message in result.outcomes.messages if message.topic.endswith(".outcomes")]
         self.published += [msgspec.json.decode(value, type=Outcome) for value in values]
         return result
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 
+import msgspec
 import pytest
 
-from driftline_schemas.records import Outcome
+from driftline_schemas.records import Errors, Outcome
 from driftline_schemas.spec import ModelSpec
-from driftline_streams.outcomes.outcome import latest, named_effects, outcome
+from driftline_streams.outcomes.outcome import errors, latest, named_effects, outcome
 from driftline_streams.outcomes.truth import Served, Truth
 
 Terms = tuple[bool | None, bool | None, float | None, float | None]
@@ -86,3 +87,31 @@ def test_the_name_of_effects_is_that_of_their_content() -> None:
     assert named_effects([first], "t")[0] == named_effects([first], "t")[0]
     assert named_effects([first], "t")[0] != named_effects([second], "t")[0]
     assert named_effects([], "t")[0] == ""
+
+
+def test_the_errors_of_a_step_are_told_by_version_in_the_order_of_the_labels() -> None:
+    spec = ModelSpec(model="m")
+    known = [
+        msgspec.structs.replace(made(prediction, label, spec, at_ms=at_ms), prediction_id=str(at_ms), score=score)
+        for prediction, label, at_ms, score in [
+            ("true", "false", 30, 0.99),
+            ("true", "true", 10, 0.99),
+            ("false", "true", 20, 0.2),
+            ("false", "true", 40, 0.01),
+        ]
+    ]
+    other = msgspec.structs.replace(known[0], version="2")
+    assert errors([*known, other], "n") == [
+        Errors(model="m", version="1", name="n", start_ms=10, end_ms=40, wrong="0111", confident=2),
+        Errors(model="m", version="2", name="n", start_ms=30, end_ms=30, wrong="1", confident=1),
+    ]
+    name, effects = named_effects(known, "t")
+    (message,) = [message for message in effects.messages if message.topic == "t.partials"]
+    assert message.key == b"m"
+    assert msgspec.json.decode(message.value or b"", type=Errors).name == name
+
+
+def test_models_that_predict_numbers_have_no_errors_and_classes_are_compared_by_name() -> None:
+    assert errors([made("1.5", "2.5", ModelSpec(model="m", kind="regression"))], "n") == []
+    (told,) = errors([made("cat", "dog", ModelSpec(model="m", kind="multiclass"))], "n")
+    assert told.wrong == "1"

@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 
-from driftline_schemas.records import Clock, Partial
+from driftline_schemas.records import Clock, Errors, Partial
 from driftline_schemas.topics import PARTIALS, PREDICTIONS
 
-decode = msgspec.json.Decoder(Partial | Clock).decode
+decode = msgspec.json.Decoder(Partial | Clock | Errors).decode
 
 
 def test_partitions_are_announced_and_pass_the_time_when_they_are_silent(

@@ -1,11 +1,12 @@
 """Simulate how long each detector runs without a change: `make calibrate` renews the table of `run_lengths`.
 
 Standardised values are N(0, 1), because that is what `watch` makes of the means of windows; the detectors are those of
-`online`, that is river's own classes. It takes about ten minutes.
+`online` and `binary`, that is river's own classes. It takes about ten minutes.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,12 +14,15 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from driftline_streams.detectors.binary import BinaryDetector, Ddm, Eddm, HddmA, HddmW
 from driftline_streams.detectors.online import Adwin, PageHinkley
-from driftline_streams.detectors.run_lengths import TABLE, Measured
+from driftline_streams.detectors.run_lengths import SHARES, STREAM, TABLE, Measured, key
 
 SEED = 20
 MOST_VALUES = 150_000_000  # of one row
 ENOUGH = 1_000  # false alarms of one row: a standard error of 3 %
+ENOUGH_OF_ERRORS = 100
+_FEWEST = 4  # false alarms that make a row: of fewer, the run length is not known to a factor of two
 _CHUNK = 50_000
 
 
@@ -58,18 +62,47 @@ def standardised() -> Iterator[tuple[str, Measured]]:
         yield PageHinkley.method, Measured(limit, *simulate(PageHinkley(limit).update, normal, MOST_VALUES, ENOUGH))
 
 
+def outcomes() -> Iterator[tuple[str, Measured]]:
+    """The rows of the detectors of errors, for each share of errors.
+
+    They raise most of their false alarms soon after they were armed, and the run length grows with the length of the
+    stream. So it is that of streams of `STREAM` outcomes; in longer ones it is longer.
+    """
+    random = np.random.default_rng(SEED)
+    for share, (make, most, thresholds) in itertools.product(SHARES, _GRID):
+        for threshold in thresholds:
+            alarms = streams = 0
+            while streams < most and alarms < ENOUGH_OF_ERRORS:
+                detector = make(threshold)
+                detector.arm(threshold, share)
+                alarms += sum(map(detector.update, (random.random(STREAM) < share).tolist()))
+                streams += 1
+            if alarms >= _FEWEST:
+                length = STREAM * streams / alarms
+                yield key(detector.method, share), Measured(threshold, round(length), round(length / alarms**0.5))
+
+
+# Detector, streams at most (both HDDM take ten times as long), thresholds.
+_GRID: tuple[tuple[Callable[[float], BinaryDetector], int, tuple[float, ...]], ...] = (
+    (Ddm, 150, (2.0, 2.5, 3.0, 3.5)),
+    (Eddm, 150, (0.95, 0.9, 0.85, 0.8, 0.75, 0.7)),
+    (HddmA, 30, (0.1, 0.03, 0.01)),
+    (HddmW, 30, (0.1, 0.03, 0.01, 0.003)),
+)
+
+
 def main() -> None:
     """Write the table."""
     table: dict[str, list[Measured]] = {}
-    for key, row in standardised():
-        table.setdefault(key, []).append(row)
-        print(f"{key:14} {row.threshold:8g} {row.run_length:12.0f} ± {row.error:.0f}", flush=True)
+    for name, row in itertools.chain(standardised(), outcomes()):
+        table.setdefault(name, []).append(row)
+        print(f"{name:14} {row.threshold:8g} {row.run_length:12.0f} ± {row.error:.0f}", flush=True)
     Path(__file__).with_name(TABLE).write_text(as_text(table))
 
 
 def as_text(table: dict[str, list[Measured]]) -> str:
     """JSON with a row a line."""
-    parts = [f'"{key}": [\n' + ",\n".join(f"  {_json(row)}" for row in rows) + "\n]" for key, rows in table.items()]
+    parts = [f'"{name}": [\n' + ",\n".join(f"  {_json(row)}" for row in rows) + "\n]" for name, rows in table.items()]
     return "{\n" + ",\n".join(parts) + "\n}\n"
 
 

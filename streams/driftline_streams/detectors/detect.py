@@ -12,7 +12,7 @@ from collections.abc import Iterable, MutableMapping, Sequence
 
 import msgspec
 
-from driftline_schemas.records import Clock, Detection, Partial
+from driftline_schemas.records import Clock, Detection, Errors, Partial
 from driftline_schemas.topics import PARTIALS
 from driftline_streams.detectors.memory import Memory, ModelMemory, View
 from driftline_streams.kernel import findings
@@ -26,7 +26,7 @@ from driftline_streams.windows.open import FOREVER_MS
 MAX_MODELS = 10_000  # of one partition; partials of further models are counted, not watched
 MAX_VERSIONS = 100  # of one model; beyond, the one that spoke first is forgotten
 
-_DECODER = msgspec.json.Decoder(Partial | Clock)
+_DECODER = msgspec.json.Decoder(Partial | Clock | Errors)
 
 
 class _Found:
@@ -58,9 +58,10 @@ class Detect:
     Attributes
     ----------
     counts
-        Since the start of the process: "partials", "clocks", "repeated" messages, "windows" fed,
+        Since the start of the process: "partials", "clocks", "errors", "repeated" messages, "windows" fed,
         "late_windows" that were not, because a later one was fed before, "early_windows" closed for want of room,
-        "unwatched_models" and "unwatched_signals" (partials and windows beyond the bounds), "forgotten_versions".
+        "unwatched_models", "unwatched_signals" and "unwatched_errors" (partials, windows and outcomes beyond the
+        bounds), "forgotten_versions".
     """
 
     def __init__(self, catalog: Catalog, prefix: str, lateness_ms: int) -> None:
@@ -94,6 +95,8 @@ class Detect:
                 continue
             if isinstance(record, Clock):
                 self._tick(record, view, found)
+            elif isinstance(record, Errors):
+                self._judge(record, view, found)
             else:
                 self._add(record, view, found)
         for model in view.too_large():
@@ -134,6 +137,21 @@ class Detect:
             self.counts["early_windows"] += 1
             self._feed(model, version, cell, found)
         self._close(model, view, found)
+
+    def _judge(self, errors: Errors, view: View, found: _Found) -> None:
+        """Feed the outcomes of a version whose predictions have come by here."""
+        known = errors.model in view.index.models
+        if not known or errors.version not in view.model(errors.model).windows.versions:
+            self.counts["unwatched_errors"] += 1
+            return
+        model = view.model(errors.model)
+        detections = model.detectors(errors.version).errors.update(errors)
+        if detections is None:
+            self.counts["repeated"] += 1
+            return
+        self.counts["errors"] += 1
+        model.changed = True
+        found.add(detections)
 
     def _tick(self, clock: Clock, view: View, found: _Found) -> None:
         clocks = view.index.clocks

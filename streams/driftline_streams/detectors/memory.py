@@ -3,8 +3,8 @@
 In the walk: beside `detect`. A partition's keys are
 
 - `<model>`: the open windows of the model, which batches are in them, and when its versions have spoken;
-- `<model> <version> levels` and `<model> <version> features` (joined by \\x1f): the detectors, and up to where they
-  have been fed;
+- `<model> <version> levels`, `<model> <version> features` and `<model> <version> errors` (joined by \\x1f): the
+  detectors, and up to where they have been fed;
 - the empty key: the clocks of the source partitions, and the names of the models.
 
 The values of one batch need not be stored atomically, only in the order in which they are set (detectors, then windows,
@@ -22,6 +22,7 @@ from typing import NamedTuple, TypeVar
 import cramjam
 import msgspec
 
+from driftline_streams.detectors.errors import ErrorsState, ErrorStream
 from driftline_streams.detectors.features import Features, FeaturesState
 from driftline_streams.detectors.levels import Levels, LevelsState
 from driftline_streams.detectors.silence import Silence
@@ -35,7 +36,7 @@ MAX_VALUE_BYTES = 768 * 1024  # of a model's open windows: below Kafka's default
 
 INDEX_KEY = ""
 _JOIN = "\x1f"
-_FORMAT = b"\x04"
+_FORMAT = b"\x05"
 _T = TypeVar("_T", bound=msgspec.Struct)
 
 
@@ -58,6 +59,7 @@ class Detectors(NamedTuple):
 
     levels: Levels
     features: Features
+    errors: ErrorStream
 
 
 class ModelMemory:
@@ -84,12 +86,13 @@ class ModelMemory:
         made = self._made.get(version)
         if made is None:
             spec, reference = self._catalog.spec(self.name), self._catalog.reference(self.name, version)
-            levels, features = (self._state.get(key) for key in self._keys(version))
+            levels, features, errors = (self._state.get(key) for key in self._keys(version))
             made = self._made[version] = Detectors(
                 Levels(spec, version, reference, LevelsState() if levels is None else unpack(levels, LevelsState)),
                 Features(
                     spec, version, reference, FeaturesState() if features is None else unpack(features, FeaturesState)
                 ),
+                ErrorStream(spec, version, ErrorsState() if errors is None else unpack(errors, ErrorsState)),
             )
         self._touched.add(version)
         return made
@@ -105,19 +108,17 @@ class ModelMemory:
     def store(self) -> None:
         """Write what has changed, the detectors first."""
         for version in sorted(self._touched):
-            made, (levels, features) = self._made[version], self._keys(version)
-            if made.levels.changed:
-                self._state[levels] = pack(made.levels.snapshot())
-                made.levels.changed = False
-            if made.features.changed:
-                self._state[features] = pack(made.features.snapshot())
-                made.features.changed = False
+            made: tuple[Levels | Features | ErrorStream, ...] = self._made[version]
+            for key, detector in zip(self._keys(version), made, strict=True):
+                if detector.changed:
+                    self._state[key] = pack(detector.snapshot())
+                    detector.changed = False
         self._touched.clear()
         self.stored = self._state[self.name] = pack(ModelState(self.windows, self.silence))
         self.changed = False
 
-    def _keys(self, version: str) -> tuple[str, str]:
-        return _JOIN.join((self.name, version, "levels")), _JOIN.join((self.name, version, "features"))
+    def _keys(self, version: str) -> tuple[str, ...]:
+        return tuple(_JOIN.join((self.name, version, part)) for part in Detectors._fields)
 
 
 class View:

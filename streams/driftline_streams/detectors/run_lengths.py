@@ -21,6 +21,9 @@ from driftline_streams.kernel.histogram import Floats
 TABLE = "run_lengths.json"
 # Methods whose threshold is a probability: the logarithm of the run length is linear in its logarithm.
 PROBABILITIES = frozenset({"adwin", "hddm_a", "hddm_w"})
+STREAM = 40_000  # outcomes of the streams that the detectors of errors were run on
+SHARES = (0.01, 0.05, 0.2, 0.5)  # of errors, with which the detectors of errors were run
+_LIMITS = {"ddm": (2.0, 10.0), "eddm": (0.3, 0.95), "hddm_a": (1e-15, 0.1), "hddm_w": (1e-15, 0.1)}
 
 
 class Measured(msgspec.Struct, frozen=True, array_like=True):
@@ -53,9 +56,27 @@ def threshold(key: str, run_length: float) -> float:
     if wanted <= lengths[-1]:
         found = float(np.interp(wanted, lengths, scaled))
     else:
-        slope, start = np.polyfit(lengths[-3:], scaled[-3:], 1)
+        slope, start = _beyond(key)
         found = float(start + slope * wanted)
     return math.exp(found) if back else found
+
+
+def key(method: str, share: float) -> str:
+    """The name in the table of a detector of errors at a share of errors.
+
+    >>> key("ddm", 0.05)
+    'ddm 0.05'
+    """
+    return f"{method} {share:g}"
+
+
+def for_errors(method: str, run_length: float, share: float) -> float:
+    """The threshold of a detector of errors, interpolated in the logarithm of the share; outside, the nearest."""
+    found = np.array([threshold(key(method, each), run_length) for each in SHARES])
+    scaled = np.log(found) if method in PROBABILITIES else found
+    at = float(np.interp(math.log(share), np.log(SHARES), scaled))
+    least, most = _LIMITS[method]
+    return max(least, min(most, math.exp(at) if method in PROBABILITIES else at))
 
 
 def run_length(key: str, threshold: float) -> float:
@@ -73,6 +94,15 @@ def run_length(key: str, threshold: float) -> float:
 def longest(key: str) -> float:
     """The longest run length of detector `key` that was measured, in values."""
     return table()[key][-1].run_length
+
+
+def _beyond(key: str) -> tuple[float, float]:
+    """Slope and start of the line beyond the longest run length."""
+    lengths, scaled, back = _lines(key)
+    if len(lengths) < 3 and back:  # half the chance, twice the run length
+        return -1.0, float(scaled[-1] + lengths[-1])
+    slope, start = np.polyfit(lengths[-3:], scaled[-3:], 1)
+    return float(slope), float(start)
 
 
 @cache

@@ -13,11 +13,13 @@ import msgspec
 import numpy as np
 
 from driftline_schemas import topics
-from driftline_schemas.records import Outcome
+from driftline_schemas.records import Errors, Outcome
 from driftline_schemas.spec import ModelSpec
 from driftline_streams.kernel.catalog import is_positive
 from driftline_streams.kernel.effects import Coded, Effects, MapColumn, Message, Rows
 from driftline_streams.outcomes.truth import Served, Truth
+
+CERTAIN = 0.95
 
 _BOOLEAN = frozenset({"true", "false", "1", "0"})
 
@@ -85,8 +87,48 @@ def named_effects(outcomes: Sequence[Outcome], prefix: str) -> tuple[str, Effect
     for value in values:
         digest.update(value)
     keys = {model: model.encode() for model in {each.model for each in outcomes}}
+    name = f"outcomes:{digest.hexdigest()}"
     messages = [Message(topic, value, keys[each.model]) for each, value in zip(outcomes, values, strict=True)]
-    return f"outcomes:{digest.hexdigest()}", Effects((_rows(outcomes),), messages)
+    partials = topics.PARTIALS.full_name(prefix)
+    messages += [Message(partials, encode(each), keys[each.model]) for each in errors(outcomes, name)]
+    return name, Effects((_rows(outcomes),), messages)
+
+
+def errors(outcomes: Sequence[Outcome], name: str) -> list[Errors]:
+    """Which of these outcomes are wrong, by model and version; nothing of models that predict numbers.
+
+    Champions, challengers and shadows are versions of their own. A label that corrects one joined earlier counts once
+    more: whether it does is not known here.
+    """
+    by_version: dict[tuple[str, str], list[Outcome]] = {}
+    for each in sorted(outcomes, key=lambda each: (each.label_ms, each.prediction_id)):
+        if each.label_value is None:
+            by_version.setdefault((each.model, each.version), []).append(each)
+    return [
+        Errors(
+            model=model,
+            version=version,
+            name=name,
+            start_ms=mine[0].label_ms,
+            end_ms=mine[-1].label_ms,
+            wrong="".join("1" if _wrong(each) else "0" for each in mine),
+            confident=sum(_wrong(each) and _certain(each) for each in mine),
+        )
+        for (model, version), mine in by_version.items()
+    ]
+
+
+def _wrong(outcome: Outcome) -> bool:
+    if outcome.positive is None:
+        return outcome.prediction != outcome.label
+    return outcome.predicted_positive != outcome.positive
+
+
+def _certain(outcome: Outcome) -> bool:
+    """Whether the score gave the predicted class at least 95 %."""
+    if outcome.score is None:
+        return False
+    return (outcome.score if outcome.predicted_positive is not False else 1 - outcome.score) >= CERTAIN
 
 
 def _rows(outcomes: Sequence[Outcome]) -> Rows:
