@@ -79,6 +79,9 @@ def rows(client: Client, found: Detection) -> list[str]:
         (drift(signal="prediction", method="unseen"), ["b", "c"]),  # and x
         (drift("nobody's \\ feature", before=None), []),
         (finding(kind="performance", signal="f1"), ["b"]),
+        (quality("confident", "confidence", start_ms=START + 5 * HOUR, end_ms=START + 6 * HOUR), ["b"]),
+        (finding(kind="change", signal="error", start_ms=START + 5 * HOUR, end_ms=START + 6 * HOUR), ["b"]),
+        (quality("confident", "confidence"), []),  # its labels came later
     ],
     ids=lambda value: f"{value.kind}-{value.signal}" if isinstance(value, Detection) else "",
 )

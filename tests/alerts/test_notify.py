@@ -88,6 +88,7 @@ def test_an_alert_is_as_urgent_as_the_rules_say(found: Detection, severity: Seve
         (quality("skew", "features"), "data@example.org"),
         (quality("duplicate", "prediction_id"), "data@example.org"),
         (quality("improper", "prediction"), "ml@example.org"),
+        (quality("confident", "confidence"), "ml@example.org"),
         (quality("silent", "volume"), "ops@example.org"),
     ],
 )
@@ -206,7 +207,7 @@ def test_the_cause_names_the_segments_that_explain_most() -> None:
 
 
 def test_every_kind_of_bad_data_has_a_title() -> None:
-    assert set(policy.TITLES) == {*get_args(quality_check.Method), *get_args(silence.Method), "volume"}
+    assert set(policy.TITLES) == {*get_args(quality_check.Method), *get_args(silence.Method), "volume", "confident"}
     assert one(quality("vanished")).title == "Feature distance of flights 1 has vanished"
     assert one(quality("silent", "volume")).title == "flights 1 is silent"
     assert one(quality("of tomorrow")).title == "Feature distance of flights 1 has bad data"

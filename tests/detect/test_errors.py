@@ -183,3 +183,12 @@ def test_a_state_is_as_small_as_stated() -> None:
     assert len(msgspec.msgpack.encode(one.snapshot())) < 3_500
     assert one.snapshot().per_day == pytest.approx(100 * 24, rel=0.5)
     assert one.snapshot().first_ms == 0 < DAY
+
+
+def test_answers_that_are_wrong_and_certain_are_found_through_detect_once() -> None:
+    made = worker()
+    sure = [msgspec.structs.replace(each, confident=8) for each in outcomes(np.random.default_rng(7), 0.1, 0, 26)]
+    assert [each.method for each in made.apply(sure[:23]) if each.kind == "quality"] == []
+    made.restart()
+    (found,) = [each for each in made.apply([*sure[22:], sure[25]]) if each.kind == "quality"]
+    assert (found.signal, found.method, found.n, found.end_ms) == ("confidence", "confident", 2_300, DAY)

@@ -27,6 +27,7 @@ class Rows(NamedTuple):
     where: str = ""
     order: str = "timestamp"
     table: str = "predictions"
+    time: str = "timestamp"  # the column that lies in the window
 
 
 def query(found: Detection, spec: ModelSpec, reference: Reference | None) -> str:
@@ -40,7 +41,9 @@ def query(found: Detection, spec: ModelSpec, reference: Reference | None) -> str
     return (
         f"SELECT prediction_id, timestamp, {rows.columns}\n"
         f"FROM {rows.table}\n"
-        f"WHERE {_bounds(found)}\n" + (f"  AND {rows.where}\n" if rows.where else "") + f"ORDER BY {rows.order}\n"
+        f"WHERE {_bounds(found, rows.time)}\n"
+        + (f"  AND {rows.where}\n" if rows.where else "")
+        + f"ORDER BY {rows.order}\n"
         f"LIMIT {MOST_ROWS}"
     )
 
@@ -99,6 +102,12 @@ def _improper(_: Detection) -> Rows:
     return Rows("prediction, probabilities", wrong)
 
 
+def _confident(_: Detection) -> Rows:
+    sure = "ifNull(score <= 0.05 OR score >= 0.95, 1)"  # classes without a score may have had a confidence
+    where = f"prediction != label AND {sure}"
+    return Rows("prediction, label, score", where, table="outcomes FINAL", time="label_timestamp")
+
+
 def _last(_: Detection) -> Rows:
     return Rows("latency_ms, status", order="timestamp DESC")
 
@@ -106,9 +115,10 @@ def _last(_: Detection) -> Rows:
 _OF_SIGNAL = {
     "error_rate": Rows("error_type, error_message", "status = 'error'"),
     "label": Rows("prediction, label", table="outcomes FINAL"),
+    "error": Rows("prediction, label, score", "prediction != label", table="outcomes FINAL", time="label_timestamp"),
 }
 _SILENT = frozenset({"silent", "idle"})
-_OF_QUALITY = {"duplicate": _duplicate, "improper": _improper, **dict.fromkeys(_SILENT, _last)}
+_OF_QUALITY = {"duplicate": _duplicate, "improper": _improper, "confident": _confident, **dict.fromkeys(_SILENT, _last)}
 
 
 def _outside(found: Detection, spec: ModelSpec, name: str) -> str:
@@ -140,13 +150,13 @@ def _feature(name: str, kind: str | None) -> tuple[str, str]:
     return either, f"(mapContains(nums, {name}) OR mapContains(cats, {name}))"
 
 
-def _bounds(found: Detection) -> str:
+def _bounds(found: Detection, time: str = "timestamp") -> str:
     """The conditions of model, version, time and segment."""
     conditions = [
         f"model = {quoted(found.model)}",
         f"version = {quoted(found.version)}",
-        f"timestamp >= {_instant(found.start_ms)}",
-        f"timestamp < {_instant(found.end_ms)}",
+        f"{time} >= {_instant(found.start_ms)}",
+        f"{time} < {_instant(found.end_ms)}",
     ]
     if found.dim:
         dim = quoted(found.dim)

@@ -128,6 +128,7 @@ TITLES = {  # of bad data, by method
     "constant": "{what} is stuck",
     "cardinality": "{what} has too many different values",
     "duplicate": "Events of {whose} are duplicated",
+    "confident": "Answers of {whose} are wrong where they are certain",
     "improper": "Answers of {whose} cannot be right",
     "skew": "{whose} is served other data than it was trained on",
     "volume": "{whose} has an unusual number of events",

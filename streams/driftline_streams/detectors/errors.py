@@ -21,6 +21,7 @@ from msgspec import Struct, field
 from driftline_schemas.records import Detection, Errors
 from driftline_schemas.spec import ModelSpec
 from driftline_streams.detectors import binary, budget, run_lengths
+from driftline_streams.detectors.confidence import Confidence
 from driftline_streams.kernel import findings, words
 
 SIGNAL = "error"
@@ -52,6 +53,7 @@ class ErrorsState(Struct, array_like=True):
     looked: int = 0  # `fed` then
     recent: str = ""  # the latest outcomes, as in a message; before the warm-up is over, all
     arms: list[ErrorArm] = field(default_factory=list)  # empty during the warm-up
+    confidence: Confidence = field(default_factory=Confidence)
 
 
 class ErrorStream:
@@ -82,7 +84,7 @@ class ErrorStream:
         if not state.fed:
             state.first_ms = message.start_ms
         step = -(-len(message.wrong) // MOST_OF_A_MESSAGE)
-        found: list[Detection] = []
+        found = state.confidence.update(self._spec, self._version, message)
         for place in range(0, len(message.wrong), max(1, step)):
             found += self._feed(message, place)
         if state.fed >= 2 * state.looked and state.arms:
