@@ -12,8 +12,7 @@ from driftline_schemas.spec import AlertRules, FeatureSpec, ModelSpec, Owners
 from driftline_streams.alerts import notify as notify_module
 from driftline_streams.alerts import policy
 from driftline_streams.alerts.notify import Notify, NotifyResult
-from driftline_streams.detectors import quality as quality_check
-from driftline_streams.detectors import silence
+from driftline_streams.detectors import facts, silence
 from driftline_streams.errors import BrokenInvariant
 from driftline_streams.kernel.catalog import Catalog
 
@@ -207,7 +206,7 @@ def test_the_cause_names_the_segments_that_explain_most() -> None:
 
 
 def test_every_kind_of_bad_data_has_a_title() -> None:
-    assert set(policy.TITLES) == {*get_args(quality_check.Method), *get_args(silence.Method), "volume", "confident"}
+    assert set(policy.TITLES) == {*get_args(facts.Method), *get_args(silence.Method), "volume", "confident"}
     assert one(quality("vanished")).title == "Feature distance of flights 1 has vanished"
     assert one(quality("silent", "volume")).title == "flights 1 is silent"
     assert one(quality("of tomorrow")).title == "Feature distance of flights 1 has bad data"
