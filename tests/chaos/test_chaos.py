@@ -25,7 +25,7 @@ def test_a_run_under_kills_is_exact(tmp_path: Path) -> None:
 def test_what_is_found_does_not_depend_on_how_the_events_are_cut_and_who_is_quicker(seed: int) -> None:
     sent = traffic.make(seed, 6_000, traffic.start_ms(NOW_MS))
     first = undisturbed.find(sent, NOW_MS)
-    assert {detection.kind for detection in first.detections.values()} == {"change", "drift", "objective"}
+    assert {detection.kind for detection in first.detections.values()} == {"change", "drift", "objective", "quality"}
     for batch, order in ((60, 1), (1_000, 2)):
         assert undisturbed.find(sent, NOW_MS, batch=batch, order=np.random.default_rng(order)) == first
 

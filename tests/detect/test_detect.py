@@ -328,7 +328,8 @@ def test_a_feature_that_moves_is_found_and_the_others_are_not() -> None:
     assert all(d.p_value is not None and d.p_value < 1e-6 and d.direction == "up" and d.n == 1_440 for d in drift)
     assert "on 1970-01-05" in drift[0].detail
     tables = [rows for effects in worker.effects for rows in effects.rows if rows.table == "drift"]
-    assert sum(rows.n for rows in tables) == 8 * 2  # days and signals
+    widths_s = np.concatenate([rows.columns["width_s"] for rows in tables])
+    assert (widths_s == DAY // SECOND).sum() == 8 * 2  # days and signals
     states = [state for rows in tables for state in list(rows.columns["state"])]  # type: ignore[arg-type]
     assert states.count("drift") == len(drift)
 
@@ -423,5 +424,6 @@ def test_bad_data_in_a_test_window_is_found_when_it_closes() -> None:
     cells = [msgspec.structs.replace(features(i * 300_000, {}), n=50, issues={"duplicate": 25}) for i in range(288)]
     worker = Worker()
     worker.apply([partial(i, [], [cell]) for i, cell in enumerate(cells)])
-    (found,) = [each for each in worker.apply([clock(2 * DAY)]) if each.kind == "quality"]
+    quality = [each for each in worker.apply([clock(2 * DAY)]) if each.kind == "quality"]
+    (found,) = [each for each in quality if each.end_ms - each.start_ms == DAY]
     assert (found.method, found.effect, found.n, found.end_ms) == ("duplicate", 0.5, 14_400, DAY)

@@ -21,7 +21,6 @@ from driftline_streams.kernel.decoding import classify
 from driftline_streams.kernel.effects import Effects, Rows
 from driftline_streams.kernel.refused import Reject, refuse
 from driftline_streams.windows.cells import BaseCell, WideCell
-from driftline_streams.windows.open import FOREVER_MS
 
 MAX_MODELS = 10_000  # of one partition; partials of further models are counted, not watched
 MAX_VERSIONS = 100  # of one model; beyond, the one that spoke first is forgotten
@@ -61,7 +60,8 @@ class Detect:
         Since the start of the process: "partials", "clocks", "errors", "repeated" messages, "windows" fed,
         "late_windows" that were not, because a later one was fed before, "early_windows" closed for want of room,
         "unwatched_models", "unwatched_signals" and "unwatched_errors" (partials, windows and outcomes beyond the
-        bounds), "forgotten_versions".
+        bounds), "forgotten_versions", "late_segments" and "folded_segments" (cells left out because their test window
+        was closed, or added to the rest of their key for want of room).
     """
 
     def __init__(self, catalog: Catalog, prefix: str, lateness_ms: int) -> None:
@@ -129,6 +129,10 @@ class Detect:
             return
         self.counts["partials"] += 1
         model.changed = True
+        if partial.slices is not None:
+            late, folded = model.slice(partial)
+            self.counts["late_segments"] += late
+            self.counts["folded_segments"] += folded
         model.silence.note(partial)
         if len(model.windows.versions) > MAX_VERSIONS:
             self.counts["forgotten_versions"] += 1
@@ -183,9 +187,9 @@ class Detect:
         for version, cell in windows.close(until_ms):
             self._feed(model, version, cell, found)
         for version in windows.tests_due(until_ms):
-            features = model.detectors(version).features
-            found.add(*features.close_test(found.now_ms))
-            windows.versions[version].test_end_ms = features.test_end_ms or FOREVER_MS
+            tests = model.detectors(version).tests
+            found.add(*tests.close_due(until_ms, model.segments(version), found.now_ms))
+            windows.versions[version].test_end_ms = tests.end_ms
         windows.settle()
 
     def _feed(self, model: ModelMemory, version: str, cell: BaseCell | WideCell, found: _Found) -> None:
@@ -198,11 +202,12 @@ class Detect:
             spec = self._catalog.spec(model.name)
             found.add(model.silence.hear(spec, version, cell.start_ms, cell.start_ms + cell.width_ms))
         else:
-            features = detectors.features
-            result = features.update(cell, found.now_ms)
-            if result is not None:
-                found.add(*result)
-            in_time = result is not None
-            model.windows.versions[version].test_end_ms = features.test_end_ms or FOREVER_MS
+            features, tests = detectors.features, detectors.tests
+            detections = features.update(cell)
+            if detections is not None:
+                found.add(detections)
+            in_time = detections is not None
+            found.add(*tests.update(cell, model.segments(version), found.now_ms))
+            model.windows.versions[version].test_end_ms = tests.end_ms
             self.counts["unwatched_signals"] += features.take_unwatched()
         self.counts["windows" if in_time else "late_windows"] += 1

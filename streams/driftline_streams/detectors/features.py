@@ -1,7 +1,6 @@
-"""Feature windows of one model version: changes of level of each numeric signal, and the tests of whole test windows.
+"""Feature windows of one model version: changes of level of each numeric signal.
 
-In the walk: `detect` feeds the closed feature windows in the order of event time. They add up to test windows (a day by
-default), which close with the first feature window beyond them or with the watermark.
+In the walk: `detect` feeds the closed feature windows in the order of event time, here and to `test_windows`.
 """
 
 from __future__ import annotations
@@ -12,11 +11,8 @@ from driftline_schemas.records import Detection
 from driftline_schemas.spec import ModelSpec, Reference
 from driftline_streams.detectors import budget
 from driftline_streams.detectors.levels import changes, watch_of
-from driftline_streams.detectors.verdict import Judge
 from driftline_streams.detectors.watch import Point, Watch, WatchState
 from driftline_streams.kernel import moments
-from driftline_streams.kernel.clock import window_start
-from driftline_streams.kernel.effects import Rows
 from driftline_streams.windows.cells import WideCell
 from driftline_streams.windows.sources import NEVER_MS
 
@@ -28,15 +24,11 @@ class FeaturesState(Struct, array_like=True):
     """What survives a restart."""
 
     fed_until_ms: int = NEVER_MS  # end of the last feature window fed
-    tested_until_ms: int = NEVER_MS  # end of the last test window closed
     watches: dict[str, WatchState] = field(default_factory=dict)
-    test: WideCell | None = None  # the open test window
-    tested: int = 0  # test windows that were compared with `tested_with`
-    tested_with: str = ""  # id of the reference
 
 
 class Features:
-    """The watched signals and the open test window of one model version."""
+    """The watched signals of one model version."""
 
     def __init__(self, spec: ModelSpec, version: str, reference: Reference | None, state: FeaturesState) -> None:
         self._spec, self._version, self._reference = spec, version, reference
@@ -54,50 +46,13 @@ class Features:
         self._state.watches = {signal: watch.snapshot() for signal, watch in self._watches.items()}
         return self._state
 
-    @property
-    def test_end_ms(self) -> int | None:
-        """When the open test window ends; `None` without one."""
-        test = self._state.test
-        return None if test is None else test.start_ms + test.width_ms
-
-    def update(self, cell: WideCell, now_ms: int) -> tuple[list[Detection], list[Rows]] | None:
+    def update(self, cell: WideCell) -> list[Detection] | None:
         """Feed a closed feature window; `None` when it is late: a window that does not start before it was fed."""
         if cell.start_ms < self._state.fed_until_ms:
             return None
         self._state.fed_until_ms = cell.start_ms + cell.width_ms
         self.changed = True
-        found, rows = self._watch(cell), list[Rows]()
-        width_ms = self._test_width_ms(cell.width_ms)
-        start_ms = window_start(cell.start_ms, width_ms)
-        test = self._state.test
-        if test is not None and cell.start_ms >= test.start_ms + test.width_ms:
-            found_too, rows = self.close_test(now_ms)
-            found += found_too
-            test = None
-        if start_ms < self._state.tested_until_ms:  # the rest of a test window that a clock has closed early
-            return found, rows
-        if test is None:
-            self._state.test = WideCell(
-                start_ms, width_ms, cell.n, cell.reference, cell.moments, cell.bins, cell.issues
-            )
-        else:
-            test.merge(cell, cell.reference)
-        return found, rows
-
-    def close_test(self, now_ms: int) -> tuple[list[Detection], list[Rows]]:
-        """Judge the open test window and forget it."""
-        test, self._state.test = self._state.test, None
-        if test is None:
-            return [], []
-        self._state.tested_until_ms = test.start_ms + test.width_ms
-        self.changed = True
-        if self._reference is not None and self._state.tested_with != self._reference.id:
-            self._state.tested, self._state.tested_with = 0, self._reference.id
-        judge = Judge(self._spec, self._version, self._reference, self._ignored)
-        limits = budget.thresholds(self._spec, test.width_ms)
-        verdict = judge.judge(test, (), limits, tested=self._state.tested, by_time=True, now_ms=now_ms)
-        self._state.tested += verdict.compared
-        return verdict.found, verdict.rows
+        return self._watch(cell)
 
     def take_unwatched(self) -> int:
         """Windows of signals beyond `MAX_WATCHES` since this was last asked."""
@@ -141,7 +96,3 @@ class Features:
         if profile is not None:
             return profile.type == "numeric"
         return signal not in cell.bins  # without a reference only categories are counted in bins
-
-    def _test_width_ms(self, feature_width_ms: int) -> int:
-        """The spec's test window, rounded up to whole feature windows."""
-        return -(-max(self._spec.test_windows_s) * 1000 // feature_width_ms) * feature_width_ms

@@ -5,12 +5,14 @@ In the walk: beside `detect`. A partition's keys are
 - `<model>`: the open windows of the model, which batches are in them, and when its versions have spoken;
 - `<model> <version> levels`, `<model> <version> features` and `<model> <version> errors` (joined by \\x1f): the
   detectors, and up to where they have been fed;
+- `<model> <version> tests`: which test windows the version has, and `<model> <version> tests <ms>`: each of them;
+- `<model> <version> segments`: those of its longest test window, and which batches are in them;
 - the empty key: the clocks of the source partitions, and the names of the models.
 
-The values of one batch need not be stored atomically, only in the order in which they are set (detectors, then windows,
-then clocks) and after the batch's effects. Each value says what is already in it, so whatever a crash leaves unstored
-is applied again and the rest skipped. Values are msgpack of plain records in Snappy frames, whose checksums keep
-damaged bytes from the detectors.
+The values of one batch need not be stored atomically, only in the order in which they are set (detectors, segments,
+windows, clocks) and after the batch's effects. Each value says what is already in it, so whatever a crash leaves
+unstored is applied again and the rest skipped. Values are msgpack of plain records in Snappy frames, whose checksums
+keep damaged bytes from the detectors.
 """
 
 from __future__ import annotations
@@ -22,13 +24,23 @@ from typing import NamedTuple, TypeVar
 import cramjam
 import msgspec
 
+from driftline_schemas.records import Partial
 from driftline_streams.detectors.errors import ErrorsState, ErrorStream
 from driftline_streams.detectors.features import Features, FeaturesState
 from driftline_streams.detectors.levels import Levels, LevelsState
 from driftline_streams.detectors.silence import Silence
+from driftline_streams.detectors.test_windows import (
+    Segments,
+    TestWindows,
+    TestWindowsState,
+    TestWindowState,
+    widths_of,
+)
 from driftline_streams.errors import BrokenInvariant
 from driftline_streams.kernel.catalog import Catalog
+from driftline_streams.windows.cells import WideCell
 from driftline_streams.windows.open import OpenWindows
+from driftline_streams.windows.slices import Slices, SlicesState
 from driftline_streams.windows.sources import Clocks
 
 MAX_CACHED = 2_048  # decoded models of all partitions; others are decoded when they are needed
@@ -36,7 +48,7 @@ MAX_VALUE_BYTES = 768 * 1024  # of a model's open windows: below Kafka's default
 
 INDEX_KEY = ""
 _JOIN = "\x1f"
-_FORMAT = b"\x05"
+_FORMAT = b"\x06"
 _T = TypeVar("_T", bound=msgspec.Struct)
 
 
@@ -60,6 +72,7 @@ class Detectors(NamedTuple):
     levels: Levels
     features: Features
     errors: ErrorStream
+    tests: TestWindows
 
 
 class ModelMemory:
@@ -74,6 +87,8 @@ class ModelMemory:
         self._state, self._catalog, self._generation = state, catalog, catalog.generation
         self._made: dict[str, Detectors] = {}
         self._touched: set[str] = set()
+        self._slices: dict[str, Slices] = {}
+        self._sliced: set[str] = set()  # versions whose segments have changed
 
     def attach(self, state: MutableMapping[str, bytes]) -> None:
         """Go on with the state of a later batch."""
@@ -86,39 +101,102 @@ class ModelMemory:
         made = self._made.get(version)
         if made is None:
             spec, reference = self._catalog.spec(self.name), self._catalog.reference(self.name, version)
-            levels, features, errors = (self._state.get(key) for key in self._keys(version))
+            levels = self._load(version, "levels", LevelsState)
+            features = self._load(version, "features", FeaturesState)
+            errors = self._load(version, "errors", ErrorsState)
+            widths_ms = self._load(version, "tests", TestWindowsState).widths_ms
+            tests = {width: self._load(version, f"tests{_JOIN}{width}", TestWindowState) for width in widths_ms}
             made = self._made[version] = Detectors(
-                Levels(spec, version, reference, LevelsState() if levels is None else unpack(levels, LevelsState)),
-                Features(
-                    spec, version, reference, FeaturesState() if features is None else unpack(features, FeaturesState)
-                ),
-                ErrorStream(spec, version, ErrorsState() if errors is None else unpack(errors, ErrorsState)),
+                Levels(spec, version, reference, levels),
+                Features(spec, version, reference, features),
+                ErrorStream(spec, version, errors),
+                TestWindows(spec, version, reference, tests),
             )
         self._touched.add(version)
         return made
 
+    def slice(self, partial: Partial) -> tuple[int, int]:
+        """Add the segments of a partial; how many of them came too late, and how many were folded."""
+        slices = self._slices_of(partial.version)
+        spec = self._catalog.spec(self.name)
+        slices.update(partial, widths_of(spec, partial.feature_window_ms)[-1])
+        self._sliced.add(partial.version)
+        found, slices.late, slices.folded = (slices.late, slices.folded), 0, 0
+        return found
+
+    def segments(self, version: str) -> Segments:
+        """What closes the segments of a version."""
+
+        def take(start_ms: int, width_ms: int) -> list[WideCell]:
+            if version not in self._slices and self._key(version, "segments") not in self._state:
+                return []
+            self._sliced.add(version)
+            return self._slices_of(version).take(start_ms, width_ms)
+
+        return take
+
     def forget(self, version: str) -> None:
-        """Drop the detectors of a version, and when it has spoken."""
+        """Drop the detectors of a version, its segments, and when it has spoken."""
+        widths_ms = self._load(version, "tests", TestWindowsState).widths_ms
         self.silence.forget(version)
-        self._made.pop(version, None)
-        self._touched.discard(version)
-        for key in self._keys(version):
-            self._state.pop(key, None)
+        for made in (self._made, self._slices):
+            made.pop(version, None)
+        for touched in (self._touched, self._sliced):
+            touched.discard(version)
+        for what in (
+            "levels",
+            "features",
+            "errors",
+            "segments",
+            "tests",
+            *(f"tests{_JOIN}{width}" for width in widths_ms),
+        ):
+            self._state.pop(self._key(version, what), None)
 
     def store(self) -> None:
         """Write what has changed, the detectors first."""
         for version in sorted(self._touched):
-            made: tuple[Levels | Features | ErrorStream, ...] = self._made[version]
-            for key, detector in zip(self._keys(version), made, strict=True):
+            made = self._made[version]
+            detectors: dict[str, Levels | Features | ErrorStream] = {
+                "levels": made.levels,
+                "features": made.features,
+                "errors": made.errors,
+            }
+            for what, detector in detectors.items():
                 if detector.changed:
-                    self._state[key] = pack(detector.snapshot())
+                    self._state[self._key(version, what)] = pack(detector.snapshot())
                     detector.changed = False
+            if made.tests.changed:
+                self._store_tests(version, made.tests)
         self._touched.clear()
+        for version in sorted(self._sliced):
+            self._state[self._key(version, "segments")] = pack(self._slices[version].snapshot())
+        self._sliced.clear()
         self.stored = self._state[self.name] = pack(ModelState(self.windows, self.silence))
         self.changed = False
 
-    def _keys(self, version: str) -> tuple[str, ...]:
-        return tuple(_JOIN.join((self.name, version, part)) for part in Detectors._fields)
+    def _store_tests(self, version: str, tests: TestWindows) -> None:
+        before, now = self._load(version, "tests", TestWindowsState).widths_ms, sorted(tests.states)
+        for width_ms, state in tests.states.items():
+            self._state[self._key(version, f"tests{_JOIN}{width_ms}")] = pack(state)
+        for width_ms in set(before).difference(now):
+            self._state.pop(self._key(version, f"tests{_JOIN}{width_ms}"), None)
+        if before != now:
+            self._state[self._key(version, "tests")] = pack(TestWindowsState(now))
+        tests.changed = False
+
+    def _slices_of(self, version: str) -> Slices:
+        made = self._slices.get(version)
+        if made is None:
+            made = self._slices[version] = Slices(self._load(version, "segments", SlicesState))
+        return made
+
+    def _load(self, version: str, what: str, kind: type[_T]) -> _T:
+        stored = self._state.get(self._key(version, what))
+        return kind() if stored is None else unpack(stored, kind)
+
+    def _key(self, version: str, what: str) -> str:
+        return _JOIN.join((self.name, version, what))
 
 
 class View:

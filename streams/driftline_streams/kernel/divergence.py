@@ -52,7 +52,8 @@ def leading_bins(expected: Counts) -> Ints:
     [0, 0, 2, 2, 4, 4, 6, 6, 8, 8, 10, 10, 12, 12, 14, 14, 16, 16, 18, 18]
     """
     coarse = coarse_bins(expected)
-    return np.searchsorted(coarse, coarse).astype(np.int64)
+    begins = np.diff(coarse, axis=-1, prepend=-1) > 0
+    return np.maximum.accumulate(np.where(begins, np.arange(coarse.shape[-1]), 0), axis=-1)
 
 
 def sum_by(group: Ints, counts: Counts, bins: int = PSI_BINS) -> Floats:

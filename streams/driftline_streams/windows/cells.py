@@ -69,12 +69,12 @@ class WideCell(Struct, array_like=True):
         add_counts(self.issues, cell.issues)
         add_moments(self.moments, cell.moments)
         if reference != self.reference:
-            self.reference, self.bins = reference, cell.bins
+            self.reference, self.bins = reference, {signal: dict(counts) for signal, counts in cell.bins.items()}
             return
         for signal, counts in cell.bins.items():
             mine = self.bins.get(signal)
             if mine is None:
-                self.bins[signal] = counts
+                self.bins[signal] = dict(counts)  # a window may be merged into several
             else:
                 add_bounded(mine, counts)
 
