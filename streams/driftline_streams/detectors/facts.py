@@ -35,7 +35,7 @@ ANSWERS = "prediction"
 
 
 class Fact(NamedTuple):
-    """What a check has found; `share` is of the events or values `n`, with what is wrong in `k` of them."""
+    """What a check has found wrong in `k` of `n` events or values."""
 
     signal: str
     method: Method
