@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from driftline_schemas.records import Detection
-from driftline_schemas.spec import FeatureSpec, ModelSpec
+from driftline_schemas.spec import FeatureSpec, ModelSpec, QualityRules
+from driftline_streams.alerts.notify import Notify
 from driftline_streams.detectors.detect import Detect
 from driftline_streams.ingest import Ingest
 from driftline_streams.kernel.catalog import Catalog
@@ -33,13 +34,13 @@ def usual(seed: int, n: int = N) -> Columns:
     }
 
 
-def found(columns: Columns, spec: ModelSpec | None = None, ids: int = N) -> list[tuple[str, str, str]]:
-    """Kind, signal and method of what is found in a day of these features (a column may hold `...` for absent)."""
+def detected(columns: Columns, spec: ModelSpec | None = None, ids: int = N) -> tuple[Catalog, list[Detection]]:
+    """What is found in a day of these features (a column may hold `...` for absent), with carriers as segments."""
     catalog = Catalog()
     before = usual(0, 5_000)
-    reference = build(
-        "m", "1", {f"feature:{name}": column for name, column in before.items()}, n=5_000, start_ms=0, end_ms=1
-    )
+    features = {f"feature:{name}": column for name, column in before.items()}
+    segments = {"carrier": before["carrier"]}
+    reference = build("m", "1", features, n=5_000, start_ms=0, end_ms=1, segments=segments)
     catalog.update(msgspec.structs.replace(reference, source="learned"))
     if spec is not None:
         catalog.update(spec)
@@ -51,6 +52,7 @@ def found(columns: Columns, spec: ModelSpec | None = None, ids: int = N) -> list
             "timestamp": START + i * DAY // N,
             "prediction": i % 2,
             "features": {name: column[i] for name, column in columns.items() if column[i] is not ...},
+            "segment": {"carrier": str(columns["carrier"][i])},
         }
         for i in range(N)
     ]
@@ -68,7 +70,12 @@ def found(columns: Columns, spec: ModelSpec | None = None, ids: int = N) -> list
     late = [msgspec.json.encode(clock(START + 2 * DAY))]
     detections += detections_of(detect(late, state, 0))
     daily = [each for each in detections if each.end_ms - each.start_ms == DAY]
-    return sorted({(each.kind, each.signal, each.method) for each in daily if each.kind in {"quality", "drift"}})
+    return catalog, [each for each in daily if each.kind in {"quality", "drift"}]
+
+
+def found(columns: Columns, spec: ModelSpec | None = None, ids: int = N) -> list[tuple[str, str, str]]:
+    """Kind, signal and method of it."""
+    return sorted({(each.kind, each.signal, each.method) for each in detected(columns, spec, ids)[1]})
 
 
 def of_quality(columns: Columns, spec: ModelSpec | None = None, ids: int = N) -> list[tuple[str, str]]:
@@ -115,3 +122,31 @@ def test_values_outside_of_a_given_range_are_found() -> None:
 
 def test_ids_that_come_again_are_found() -> None:
     assert of_quality(usual(1), ids=100) == [("prediction_id", "duplicate")]
+
+
+def test_an_alert_names_the_segment_whose_values_are_missing_and_the_segment_itself_does_not_alert_again() -> None:
+    columns = usual(1)
+    columns["distance"] = [
+        None if carrier == "B6" and i % 3 else value
+        for i, (value, carrier) in enumerate(zip(columns["distance"], columns["carrier"], strict=True))
+    ]
+    catalog, detections = detected(columns, ModelSpec(model="m", segments=["carrier"]))
+    assert [(each.signal, each.method, each.value) for each in detections] == [
+        ("feature:distance", "nulls", ""),
+        ("feature:distance", "nulls", "B6"),
+    ]
+    (alert,) = Notify(catalog, PREFIX)([msgspec.json.encode(each) for each in detections], {}, 0).to_send
+    assert "It is mostly carrier B6 (99 % of the change, by itself)." in alert.cause
+
+
+def test_a_segment_with_other_types_is_found_though_all_events_have_few_of_them() -> None:
+    columns = usual(1)
+    columns["carrier"] = ["HA" if i % 25 == 0 else carrier for i, carrier in enumerate(columns["carrier"])]
+    columns["seats"] = [
+        "many" if carrier == "HA" else value
+        for value, carrier in zip(columns["seats"], columns["carrier"], strict=True)
+    ]
+    lenient = ModelSpec(model="m", segments=["carrier"], quality=QualityRules(mistyped=0.05))
+    _, detections = detected(columns, lenient)
+    of_seats = [(each.kind, each.method, each.value) for each in detections if each.signal == "feature:seats"]
+    assert of_seats == [("quality", "type", "HA")]
