@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     given = parser.parse_args()
     results = quick() if given.quick else whole(evidently=not given.without_evidently)
-    about = circumstances(" ".join(["python -m tests.bench.drift", *sys.argv[1:]]), 1)
+    about = circumstances("make bench-drift", 1)
     if given.json:
         given.json.write_text(json.dumps({**about, **figures(results)}, indent=2) + "\n")
     written = page(results, about)

@@ -16,7 +16,7 @@ from .streams import Stream, times
 SIGNALS = 10
 WINDOW_MS = 300_000
 LEVELS = (30, 300, 3_000)  # events in a feature window
-WARM_WINDOWS, AFTER_WINDOWS = 30, 60
+WARM_WINDOWS, AFTER_WINDOWS = 30, 120
 SHIFT = 0.3
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from . import figures as numbers
 from .contest import Results
+from .cost import WINDOW_MS, Level
 from .field import CHANGES, EVIDENTLY, FIELD, NULLS, OURS, WHOLE_KEY
 from .flights import MONTHS
 from .judge import Verdict
@@ -26,7 +27,7 @@ out the same again; CPU is best read as a ratio.
 {summary}
 
 **What this says.** A monitor that tests everything at p < 0.05 finds every change, and something on every quiet day
-too: nobody reads it after a week. A verdict on the whole data set is quiet, and misses what happens to one feature
+too: nobody reads it after a week. A verdict on the whole data set is quieter, and misses what happens to one feature
 of ten. River's detectors on every value are the quickest, and cry wolf: Page-Hinkley's defaults fit one scale only,
 and on raw values in dollars or milliseconds they fire without end. Driftline is told how many false alarms you
 accept (`drift.false_alarm_days`, by default one in 30 days for the whole model), and looks at sums of windows, so
@@ -48,7 +49,8 @@ so.
 
 Ten signals; the CPU of ADWIN and Page-Hinkley on every value beside that of Driftline, from making the sums of
 windows to the state that it stores, and the delay after a step of 0.3 σ in one signal, beside that of river's
-ADWIN. {whole}
+ADWIN. {whole} A window is the finest that Driftline looks at: more traffic costs no more, and is not looked at sooner.
+A narrower `feature_window_s` (or `window_s`, by which latency, errors, score and confidence are watched) is.
 
 {levels}
 
@@ -165,28 +167,26 @@ def _delay(verdict: Verdict | None) -> str:
 
 
 def _levels(results: Results) -> str:
-    head = [
-        "events in a window",
-        "Driftline, µs a value",
-        "river, µs a value",
-        "ratio",
-        "delay, events",
-        "river's",
-        "ratio",
-    ]
+    head = ["events in a window", "Driftline, µs a value", "river", "ratio", "Driftline, delay", "river", "ratio"]
     rows = [
         [
             f"{level.a_window:,}",
             f"{level.ours_us:.3f}",
             f"{level.stock_us:.3f}",
             f"{level.ours_us / level.stock_us:.3f}",
-            _count(level.delay),
-            _count(level.stock_delay),
+            _minutes(level.delay, level),
+            _minutes(level.stock_delay, level),
             _figure(level.delay / level.stock_delay),
         ]
         for level in results.levels
     ]
     return _table(head, rows)
+
+
+def _minutes(delay: float, level: Level) -> str:
+    if not math.isfinite(delay):
+        return "missed"
+    return f"{delay:,.0f} events, {delay / level.a_window * WINDOW_MS / 60_000:.1f} min"
 
 
 def _flights(results: Results) -> str:

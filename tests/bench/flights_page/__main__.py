@@ -41,7 +41,7 @@ def main() -> None:
         finally:
             clickhouse.close()
         pictures.take(settings, story.model, DOCS)
-    about = circumstances("python -m tests.bench.flights_page", 1)
+    about = circumstances("make flights", 1)
     (DOCS / "flights.md").write_text(page(story, about))
 
 
