@@ -120,6 +120,24 @@ class ModelSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, o
     description: str = ""
 
 
+class Level(Struct, frozen=True, array_like=True):
+    """Mean and deviation over days, or over windows of another width."""
+
+    mean: float
+    deviation: float
+
+
+class Usual(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How `n` windows of the reference differ from its other windows, those of the same hours if they have a rhythm."""
+
+    width_s: int
+    n: int
+    psi: Level  # of the logarithm of PSI + 0.01
+    nulls: Level  # of the difference of the shares of missing values
+    ks: Level | None = None  # of numbers: of the logarithm of KS + 0.01
+    mean: Level | None = None  # of numbers: of the difference of means, in deviations of the profile
+
+
 class Profile(Struct, frozen=True, kw_only=True):
     """The reference distribution of one signal.
 
@@ -132,6 +150,7 @@ class Profile(Struct, frozen=True, kw_only=True):
     edges: list[float] = field(default_factory=list)
     counts: list[int] = field(default_factory=list)
     categories: dict[str, int] = field(default_factory=dict)
+    usual: list[Usual] = field(default_factory=list)  # by width, ascending; empty where times or windows are too few
 
 
 class Slice(Struct, frozen=True, kw_only=True):
@@ -156,15 +175,8 @@ class Rhythm(Struct, frozen=True, kw_only=True):
     counts: dict[str, list[list[int]]]
 
 
-class Level(Struct, frozen=True, array_like=True):
-    """Mean and deviation of the logarithm of what single days have."""
-
-    mean: float
-    deviation: float
-
-
 class Days(Struct, frozen=True, kw_only=True):
-    """How `n` days of the reference differ from each other."""
+    """How `n` days of the reference differ from each other: levels of logarithms."""
 
     n: int
     error: Level  # of the mean reconstruction error of a day

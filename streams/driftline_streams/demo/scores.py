@@ -165,6 +165,7 @@ def _reference(flights: Any, model: Any, release: Release) -> Reference:
         "prediction": late.tolist(),
         "latency_ms": answers.latency_ms,
         "error_rate": np.zeros(len(rows)),
+        "label": np.where(flights.known, flights.late, None)[rows].tolist(),
         **{f"feature:{name}": flights.categories[name][rows].tolist() for name in CATEGORIES},
         **{f"feature:{name}": flights.numbers[rows, i] for i, name in enumerate(NUMBERS)},
     }
@@ -179,7 +180,11 @@ def _reference(flights: Any, model: Any, release: Release) -> Reference:
         segments={name: flights.categories[name][rows].tolist() for name in SEGMENTS},
         description=f"{len(rows):,} flights of the months {release.trained[0]} to {release.trained[-1]} of 2013, "
         f"scored out of sample; late from a score of {model.threshold} on",
-        kinds={"prediction": "categorical", **{f"feature:{name}": "categorical" for name in CATEGORIES}},
+        kinds={
+            "prediction": "categorical",
+            "label": "categorical",
+            **{f"feature:{name}": "categorical" for name in CATEGORIES},
+        },
     )
 
 

@@ -15,10 +15,10 @@ import numpy.typing as npt
 
 from driftline_schemas.spec import DriftRules
 from driftline_streams.detectors.pairs import Pairs
-from driftline_streams.kernel import divergence, shifts, significance, wasserstein
+from driftline_streams.kernel import divergence, shifts, significance, usual, wasserstein
 from driftline_streams.kernel.histogram import Floats
 from driftline_streams.kernel.limits import OTHER_CATEGORY
-from driftline_streams.kernel.shifts import Difference
+from driftline_streams.kernel.shifts import Difference, Sample
 
 Method = Literal["ks", "psi", "mean", "nulls", "unseen"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -57,7 +57,7 @@ class Measured(NamedTuple):
 
     tests: Tests
     measures: dict[str, Floats]
-    p_values: dict[str, Floats]
+    p_values: dict[str, Floats]  # of independent events, and with the suffix "_usual" of windows like the reference's
 
 
 def numeric(pairs: Pairs, rules: DriftRules) -> Measured:
@@ -98,7 +98,10 @@ def numeric(pairs: Pairs, rules: DriftRules) -> Measured:
         "max_change": pairs.ours.max - pairs.theirs.max,
         **_rates(pairs, nulls),
     }
-    return Measured(tests, measures, {"ks": ks_p, **binned_p, "mean": mean.p_value, "nulls": nulls.p_value})
+    p_values = {"ks": ks_p, **binned_p, "mean": mean.p_value, "nulls": nulls.p_value}
+    # What is usual of means is in deviations of the profile, not of the hours or of the segment.
+    whole = np.sqrt(Sample.of([signal.profile.moments for signal in pairs.signals]).variance)
+    return _beside(pairs, Measured(tests, measures, p_values), _over(unit, whole))
 
 
 def categorical(pairs: Pairs, rules: DriftRules) -> Measured:
@@ -128,7 +131,25 @@ def categorical(pairs: Pairs, rules: DriftRules) -> Measured:
         "unseen": unseen.value,
         **_rates(pairs, nulls),
     }
-    return Measured(tests, measures, {**binned_p, "nulls": nulls.p_value, "unseen": unseen.p_value})
+    p_values = {**binned_p, "nulls": nulls.p_value, "unseen": unseen.p_value}
+    return _beside(pairs, Measured(tests, measures, p_values), np.ones(len(pairs.signals)))
+
+
+def _beside(pairs: Pairs, measured: Measured, scale: Floats) -> Measured:
+    """The same with the p-values that windows of the reference lead to where they are larger.
+
+    `scale` turns differences of means into the unit in which those of the windows are known.
+    """
+    known, tests = [signal.usual for signal in pairs.signals], measured.tests
+    if not any(known):
+        return measured
+    found, of_windows = tests.p_value.copy(), dict[str, Floats]()
+    for method in get_args(usual.Method):
+        place, unit = METHODS.index(method), scale if method == "mean" else np.ones_like(scale)
+        sides = (column[:, place] * unit for column in (tests.effect, tests.low, tests.high))
+        of_windows[f"{method}_usual"] = p = usual.p_values(method, known, *sides)
+        found[:, place] = np.where(np.isnan(found[:, place]), np.nan, np.fmax(found[:, place], p))
+    return Measured(tests._replace(p_value=found), measured.measures, measured.p_values | of_windows)
 
 
 def _binned(observed: Floats, expected: Floats) -> tuple[dict[str, Floats], dict[str, Floats], Difference]:

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from driftline_schemas.records import Moments
-from driftline_schemas.spec import Profile, Reference, Slice
-from driftline_streams.kernel import divergence, moments, rhythm
+from driftline_schemas.spec import Profile, Reference, Slice, Usual
+from driftline_streams.kernel import divergence, moments, rhythm, usual
 from driftline_streams.kernel.histogram import BINS, Floats
 from driftline_streams.kernel.limits import OTHER_CATEGORY
 from driftline_streams.kernel.rhythm import Expected
@@ -39,6 +39,7 @@ class Signal(NamedTuple):
     moments: Moments
     slice: Slice | None  # of the reference; `None` for all events
     expected: Expected | None  # of all events in the hours of the window; `None` when it does not move with them
+    usual: Usual | None  # how windows of the reference differ
 
 
 class Pairs(NamedTuple):
@@ -68,7 +69,10 @@ def of(reference: Reference, cells: Sequence[WideCell], ignored: frozenset[str])
 def _signals(reference: Reference, cells: Sequence[WideCell], ignored: frozenset[str]) -> Iterator[Signal]:
     window = cells[0]
     profiles = [
-        (name, profile, rhythm.expected(reference, name, window.start_ms, window.width_ms))
+        (
+            *(name, profile, rhythm.expected(reference, name, window.start_ms, window.width_ms)),
+            usual.of_width(profile, window.width_ms),
+        )
         for name, profile in tested(reference, ignored)
     ]
     for cell in cells:
@@ -76,9 +80,9 @@ def _signals(reference: Reference, cells: Sequence[WideCell], ignored: frozenset
         if cell.dim and part is None:
             continue
         bins = cell.bins if cell.reference == reference.id else {}
-        for name, profile, expected in profiles:
+        for name, profile, expected, known in profiles:
             sums = cell.moments.get(name, moments.EMPTY)
-            yield Signal(cell.dim, cell.value, name, profile, bins.get(name, _NONE), sums, part, expected)
+            yield Signal(cell.dim, cell.value, name, profile, bins.get(name, _NONE), sums, part, expected, known)
 
 
 def _numeric(signals: list[Signal]) -> Pairs:

@@ -20,6 +20,7 @@ from driftline_streams.reference.joint import joint_of
 from driftline_streams.reference.profile import binned
 from driftline_streams.reference.rhythm import learn
 from driftline_streams.reference.slices import slices
+from driftline_streams.reference.usual import with_usual
 
 
 def build(
@@ -43,7 +44,8 @@ def build(
     values missing from a short column. Its kind is taken from `kinds`, else categorical when there is a text or a
     boolean, as in events. An empty column has an empty profile. `start_ms` and `end_ms` bound the events in time.
 
-    With `times_ms`, the time of each event, signals that move with the hour have a rhythm; `segments` are the values of
+    With `times_ms`, the time of each event, signals that move with the hour have a rhythm, and it is known how
+    hours and days differ (`Profile.usual`); `segments` are the values of
     each key, one an event (None where there is none); `importance` is that of signals, and decides which features are
     compared with each other (`joint_of`). What makes the record larger than `fit.MAX_BYTES` is left out of
     rhythm and segments, least important first, and logged. The id is derived from the content, so that the same data
@@ -76,7 +78,9 @@ def build(
         end_ms=end_ms,
         description=description,
         source=source,
-        signals={name: each.profile for name, each in ready.items()},
+        signals={name: each.profile for name, each in ready.items()}
+        if times_ms is None
+        else with_usual(ready, times_ms, None if rhythm is None else rhythm.rhythm),
         rhythm=None if rhythm is None else rhythm.rhythm,
         joint=joint_of({k: c.values for k, c in ready.items() if c.values is not None}, importance, times_ms),
     )
