@@ -15,7 +15,7 @@ import numpy as np
 from driftline_schemas.spec import Profile, Rhythm, Usual
 from driftline_streams.kernel import divergence, moments, rhythm
 from driftline_streams.kernel.histogram import Floats, Ints
-from driftline_streams.kernel.limits import DAY_MS
+from driftline_streams.kernel.limits import DAY_MS, MAX_MAGNITUDE
 from driftline_streams.kernel.rhythm import HOUR_MS
 from driftline_streams.kernel.usual import LEAST, level
 from driftline_streams.reference.profile import Binned
@@ -88,7 +88,9 @@ def _usual(column: Binned, window: Ints, kind: Ints, width_ms: int) -> Usual | N
     if column.values is None:
         return usual
     present = inside & (column.bin >= 0)
-    sums: Floats = np.bincount(window[present], column.values[present], windows)[:, None].astype(np.float64)
+    sums: Floats = np.bincount(window[present], column.values[present].clip(-MAX_MAGNITUDE, MAX_MAGNITUDE), windows)[
+        :, None
+    ].astype(np.float64)
     means, other_means = sums[enough, 0] / n[enough], _others(sums, kind)[enough, 0] / other_n[enough]
     unit = moments.deviation(column.profile.moments)
     moved = (means - other_means) / unit if unit > 0 else np.zeros(len(enough))
