@@ -180,7 +180,7 @@ def test_a_longer_run_length_needs_a_stricter_threshold_at_every_share(method: s
 def test_a_state_is_as_small_as_stated() -> None:
     one = stream()
     feed(one, outcomes(np.random.default_rng(10), 0.1, 0, 5 * 24))
-    assert len(msgspec.msgpack.encode(one.snapshot())) < 3_500
+    assert len(msgspec.msgpack.encode(one.snapshot())) < 2_500
     assert one.snapshot().per_day == pytest.approx(100 * 24, rel=0.5)
     assert one.snapshot().first_ms == 0 < DAY
 

@@ -193,9 +193,9 @@ def test_a_state_is_as_small_as_stated() -> None:
     r = np.random.default_rng(9)
     one = watch(reference_of(r.normal(0, 1, 20_000)))
     feed(one, r.normal(0, 1, (3_000, 30)))
-    assert len(msgspec.msgpack.encode(one.snapshot())) < 4_500
+    assert len(msgspec.msgpack.encode(one.snapshot())) < 3_000
     feed(one, [r.normal(level, 1, 30) for level in range(0, 40, 2) for _ in range(15)], start=3_000)
-    assert len(msgspec.msgpack.encode(one.snapshot())) < 14_000
+    assert len(msgspec.msgpack.encode(one.snapshot())) < 5_000
 
 
 @pytest.mark.parametrize(

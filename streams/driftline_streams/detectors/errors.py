@@ -8,7 +8,7 @@ The join does not know whether a label corrects one that it has joined before, s
 A message that is repeated after a crash is known by its name, among the last 64; one that the join made anew with other
 labels in it has another name, and the outcomes of both count twice.
 
-A state takes about 1.5 KB as it is stored.
+A state takes 2.1 KB as plain data and 0.8 KB as it is stored.
 """
 
 from __future__ import annotations

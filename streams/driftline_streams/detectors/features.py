@@ -16,7 +16,7 @@ from driftline_streams.kernel import moments
 from driftline_streams.windows.cells import WideCell
 from driftline_streams.windows.sources import NEVER_MS
 
-MAX_WATCHES = 200  # signals with online detectors: 4 KB of state each, written with every closed feature window
+MAX_WATCHES = 200  # signals with online detectors: 2 KB of state each, written with every closed feature window
 _ON_BASE_WINDOWS = frozenset({"score", "confidence", "latency_ms"})  # watched there, sooner
 
 
