@@ -4,7 +4,7 @@ In the walk: beside it, as `watch`. A day of predictions is judged when nearly a
 more, so that early labels are not taken for all. Days with few labels are judged together. A window that stands in
 `drift` was judged; labels that come or are corrected after that do not change the judgement.
 
-What is usual are the labels of the reference, else the first thousand of the version.
+What is usual are the labels of the reference, else the first ones of the version: a thousand, and a week.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.effects import Named
 from driftline_streams.performance.label_drift import DAY_S, SIGNAL, Judged, Labels, compare, effects
 
-LEARNT_LABELS = 1_000  # of a version without labels in its reference: a rate of a tenth is known to two hundredths
+# Of a version without labels in its reference: a rate of a tenth is known to two hundredths, and each weekday is seen.
+LEARNT_LABELS = 1_000
+LEARNT_S = 7 * DAY_S
 COMPLETE = 0.95  # of the answers of a day
 
 MODELS = "SELECT DISTINCT model FROM outcomes"
@@ -78,8 +80,9 @@ class LabelWatch:
             for version in dict.fromkeys(each["version"] for each in days):
                 mine = _settled([each for each in days if each["version"] == version], spec.label_horizon_s)
                 reference = self._catalog.reference(spec.model, version)
-                for usual, window in _windows(mine, _given(reference), spec.drift.min_n, judged_s.get(version, 0)):
-                    judged = Judged(spec.model, version, reference.id if reference else "", usual, window)
+                given = _given(reference)
+                for usual, window in _windows(mine, given, spec.drift.min_n, judged_s.get(version, 0)):
+                    judged = Judged(spec.model, version, reference.id if reference and given else "", usual, window)
                     name = f"labels:{spec.model}:{version}:{window.start_s}-{window.end_s}"
                     yield Named(name, effects(judged, compare(usual, window, spec.drift), self._prefix, now_ms))
 
@@ -117,7 +120,7 @@ def _windows(
     for day in days:
         if not learnt:
             usual = day if usual is None else usual.merge(day)
-            learnt = usual.n >= LEARNT_LABELS
+            learnt = usual.n >= LEARNT_LABELS and usual.end_s - usual.start_s >= LEARNT_S
             continue
         if day.start_s < judged_s:
             continue
