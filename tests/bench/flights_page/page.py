@@ -33,7 +33,7 @@ late; v1 has learned from January, v2 from January to June. Each is compared wit
 
 {v2}
 
-The tables come from
+The tables come from this; findings in segments (`dim` and `value`) are not in them.
 
 ```sql
 {months_sql}
@@ -108,7 +108,7 @@ def _months(rows: Sequence[Row], *, kinds: bool = False) -> str:
     for row in rows:
         lines.setdefault((_name(row["signal"]), row["kind"]), {})[row["month"]] = row["days"]
     ranked = sorted(lines.items(), key=lambda line: (-sum(line[1].values()), line[0]))
-    head = ["signal", *(["kind"] if kinds else []), *(calendar.month_abbr[month] for month in months)]
+    head = ["signal", *(["kind"] if kinds else []), *(calendar.month_abbr[month % 100] for month in months)]
     return _table(
         head,
         [

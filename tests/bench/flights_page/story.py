@@ -18,8 +18,9 @@ GROUP BY version
 ORDER BY version"""
 
 BY_MONTH = """\
-SELECT version, kind, signal, toMonth(start) AS month, uniqExact(toDate(start)) AS days
+SELECT version, kind, signal, toYYYYMM(start) AS month, uniqExact(toDate(start)) AS days
 FROM detections FINAL
+WHERE dim = ''
 GROUP BY version, kind, signal, month
 ORDER BY version, kind, signal, month"""
 
