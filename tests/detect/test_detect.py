@@ -334,6 +334,49 @@ def test_a_feature_that_moves_is_found_and_the_others_are_not() -> None:
     assert states.count("drift") == len(drift)
 
 
+def test_the_shape_of_a_change_restates_its_row_and_tells_nobody_again() -> None:
+    worker = Worker()
+    found = worker.apply_each(latencies(400, step_at=200))
+    rows = [rows for effects in worker.effects for rows in effects.rows if rows.table == "detections"]
+    told = [
+        (id_, shape)
+        for each in rows
+        for id_, shape in zip(each.columns["id"], each.columns["shape"], strict=True)  # type: ignore[arg-type]
+    ]
+    ids = [d.id for d in found]
+    assert len(set(ids)) == len(ids) == 2
+    assert sorted(told) == sorted([(id_, shape) for id_ in ids for shape in ("", "abrupt")])
+
+
+def test_a_daily_rhythm_that_the_reference_knows_raises_nothing_and_a_shift_on_top_of_it_is_seasonal() -> None:
+    r = np.random.default_rng(17)
+
+    def values(times_ms: np.ndarray) -> np.ndarray:
+        return np.asarray(10 * np.sin(2 * np.pi * times_ms / DAY) + r.normal(0, 1, len(times_ms)))
+
+    times_ms = np.sort(r.integers(0, 28 * DAY, 20_000))
+    reference = build(
+        "m", "1", {"feature:x": values(times_ms)}, n=20_000, start_ms=0, end_ms=28 * DAY, times_ms=times_ms
+    )
+    assert reference.rhythm is not None
+    catalog = Catalog()
+    catalog.update(reference)
+    worker = Worker(catalog)
+    found = []
+    for i in range(24 * 17):
+        shift = 1.0 if i >= 24 * 14 else 0.0
+        column = values(r.integers(i * HOUR, (i + 1) * HOUR, 40)) + shift
+        cell = features(i * HOUR, {"feature:x": column}, {"feature:x": reference.signals["feature:x"].edges})
+        found += worker.apply([partial(i, wide=[cell], feature_width_ms=HOUR, reference=reference.id)])
+    changes = [d for d in found if d.kind == "change"]
+    assert {d.method for d in changes} == {"adwin", "page_hinkley"}
+    for d in changes:
+        assert d.start_ms >= 24 * 14 * HOUR
+        assert d.seasonal
+        assert d.effect == pytest.approx(1.0, abs=0.3)
+        assert "against the same hours of the reference" in d.detail
+
+
 def test_detection_rows_and_messages_say_the_same() -> None:
     worker = Worker()
     found = worker.apply(list(latencies(230, step_at=200)))
