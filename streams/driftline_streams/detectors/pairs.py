@@ -95,16 +95,19 @@ def _numeric(signals: list[Signal]) -> Pairs:
     expected = whole.copy()
     sliced = [row for row, signal in enumerate(signals) if signal.slice is not None]
     if sliced:
-        slices = _binned([_slice_bins(signals[row]) for row in sliced])
-        observed[sliced], expected[sliced] = _spread(whole[sliced], observed[sliced], slices)
+        expected[sliced] = _binned([_slice_bins(signals[row]) for row in sliced])
+    coarse = [row for row, s in enumerate(signals) if s.slice is not None or s.expected is not None]
+    if coarse:
+        observed[coarse], expected[coarse] = _spread(whole[coarse], observed[coarse], expected[coarse])
     theirs = Sample.of([_expected_moments(signal) for signal in signals])
     return _moved(Pairs(signals, whole, observed, expected, edges, _ours(signals), theirs))
 
 
 def _spread(profile: Floats, *sides: Floats) -> tuple[Floats, ...]:
-    """Both sides of segments, which `ingest` counts in coarse bins, spread over fine bins as the profile is.
+    """Both sides of what is known in coarse bins only, spread over fine bins as the profile is.
 
-    So they differ at the ends of coarse bins, and evenly between them.
+    So they differ at the ends of coarse bins, and evenly between them. Segments are counted in coarse bins, and so are
+    the hours of the reference: how values lie inside of a coarse bin may change with the hour as well.
     """
     group = divergence.coarse_bins(profile)
     inside = np.take_along_axis(divergence.sum_by(group, profile), group, axis=1)

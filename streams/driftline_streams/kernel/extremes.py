@@ -14,7 +14,7 @@ import math
 
 from driftline_schemas.spec import Profile
 
-CHANCE = 1e-4  # of one side of one signal in one window
+CHANCE = 1e-6  # of one side of one signal in one window: a hundred signals have 150,000 of these in a month
 LEAST_N = 200  # values of the reference: with fewer, its extremes say too little
 
 
