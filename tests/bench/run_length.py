@@ -72,7 +72,7 @@ def of_detectors(quick: bool) -> Iterator[str]:
     """The table of the online detectors."""
     yield "| signal | events a window | stated, windows | ADWIN | Page-Hinkley |"
     yield "|---|---|---|---|---|"
-    for n, stated, alarms in [(30, 1_000, 200), (30, 10_000, 80), (1, 10_000, 80)][: 1 if quick else 3]:
+    for n, stated, alarms in [(30, 1_000, 160), (30, 10_000, 40), (1, 10_000, 40)][: 1 if quick else 3]:
         for name, draw in SIGNALS.items():
             size = 10 * n if name == "0 or 1, one in 500" else n
             seen = detectors(draw, size, stated, 40 if quick else alarms)

@@ -41,7 +41,7 @@ def test_what_the_spec_gives_wins() -> None:
 def test_even_a_budget_without_end_keeps_a_level() -> None:
     spec = ModelSpec(model="m", drift=DriftRules(false_alarm_days=1e-6))
     assert budget.thresholds(spec, DAY).alpha == 0.05
-    assert budget.online(spec.drift, 0.0) == pytest.approx((0.8, 10.0))
+    assert budget.online(spec.drift, 0.0) == pytest.approx((0.5, 10.0))
 
 
 @given(LENGTHS, LENGTHS)

@@ -19,8 +19,8 @@ from driftline_streams.detectors.online import Adwin, PageHinkley
 from driftline_streams.detectors.run_lengths import SHARES, STREAM, TABLE, Measured, key
 
 SEED = 20
-MOST_VALUES = 150_000_000  # of one row
-ENOUGH = 1_000  # false alarms of one row: a standard error of 3 %
+MOST_VALUES = 50_000_000  # of one row
+ENOUGH = 600  # false alarms of one row: a standard error of 4 %
 ENOUGH_OF_ERRORS = 100
 _FEWEST = 4  # false alarms that make a row: of fewer, the run length is not known to a factor of two
 _CHUNK = 50_000
@@ -56,7 +56,7 @@ def standardised() -> Iterator[tuple[str, Measured]]:
     def normal(n: int) -> list[float]:
         return random.standard_normal(n).tolist()  # type: ignore[no-any-return]
 
-    for delta in (0.8, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001):
+    for delta in (0.5, 0.2, 0.06, 0.02, 0.006, 0.002, 0.0006):
         yield Adwin.method, Measured(delta, *simulate(Adwin(delta).update, normal, MOST_VALUES, ENOUGH))
     for limit in (10.0, 15.0, 20.0, 26.0, 32.0, 38.0, 44.0, 50.0):
         yield PageHinkley.method, Measured(limit, *simulate(PageHinkley(limit).update, normal, MOST_VALUES, ENOUGH))

@@ -21,6 +21,9 @@ _RIVER: Any = drift  # without annotations
 # ADWIN's bound has a term for values in [0, 1] that is too cautious for others. Twice the value halves that term: a
 # fifth less delay at no false alarm in 200,000; four times gave two.
 ADWIN_SCALE = 2.0
+# River compares parts of five values and more. Parts of two find a change of five standard errors in three windows
+# instead of five; a part of one would take a single bad window for a change.
+SHORTEST = 2
 # Page-Hinkley forgives drifts below this many standard errors a window. River's 0.005 gave 126 false alarms in 200,000.
 FORGIVEN = 0.1
 # Without forgetting: with river's 0.9999 the forgiven drift saturates and noise then crosses any threshold in time.
@@ -56,7 +59,7 @@ class Adwin:
 
     def __init__(self, threshold: float) -> None:
         self._threshold = threshold
-        self._river: Any = _RIVER.ADWIN(delta=threshold, clock=1)
+        self._river: Any = _RIVER.ADWIN(delta=threshold, clock=1, min_window_length=SHORTEST)
 
     @property
     def threshold(self) -> float:
