@@ -67,13 +67,15 @@ def _sliced(slots: Slots, row: Ints, slot: Ints, slices: Slices, joint: Strata) 
     rank = np.cumsum(leads) - 1
     begins = np.append(0, rank + 1)[slots.begins]
     slot = rank[slots.leading][slot]
-    unit, count = joint.of_event[row], None
+    count = None
     of_strata = Places.of(begins, slices.version[joint.layers[0]])
     # A table of all slots of all strata is worth its zeros while it is not much larger than what is counted.
     if of_strata.ends[-1] <= 4 * len(row):
         present, count = tally(of_strata.shift[joint.of_event][row] + slot, int(of_strata.ends[-1]))
         unit = of_strata.unit(present)
         slot = present - of_strata.shift[unit]
+    else:
+        unit = joint.of_event[row]
     spread, cell = joint.spread(unit, joint.layers[1:])
     places = Places.of(begins, slices.version)
     present, count = tally(

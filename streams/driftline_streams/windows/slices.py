@@ -63,6 +63,8 @@ class Slices:
         self._groups = unpack(state.groups).reshape(2, rows, signals)  # values, nulls
         self._sums = np.frombuffer(state.sums, np.float64).reshape(4, rows, signals).copy()
         self._counts = unpack(state.counts).reshape(rows, slots)
+        self._named: tuple[list[str], list[str]] = [], []  # whose slots are in `_slot_of`
+        self._slot_of: Ints = np.empty(0, np.int64)
         self.folded = self.late = 0
 
     def snapshot(self) -> SlicesState:
@@ -168,8 +170,12 @@ class Slices:
     def _slots_of(self, cells: SlicedCells, signals: Ints, pair: Ints) -> Ints:
         """The slot of each pair of a signal and a label that occurs."""
         width = max(1, len(cells.labels))
-        slot = np.full(len(signals) * width, -1)
-        for each in np.flatnonzero(np.bincount(pair, minlength=len(slot))).tolist():
+        if self._named != (cells.signals, cells.labels):  # most partials name the same ones
+            self._named, self._slot_of = (cells.signals, cells.labels), np.full(len(signals) * width, -1)
+        slot = self._slot_of
+        occurs = np.zeros(len(slot), np.bool_)
+        occurs[pair] = True
+        for each in np.flatnonzero(occurs & (slot < 0)).tolist():
             slot[each] = self._slot(int(signals[each // width]), cells.labels[each % width])
         return slot
 
@@ -201,6 +207,7 @@ class Slices:
         self._state.issues = [issues[place] for place in places]
         if not places:
             self._signals, self._slots = {}, {}
+        self._named = [], []
         rows, signals, slots = np.array(places, np.int64), len(self._signals), len(self._slots)
         self._events = self._events[rows]
         self._groups, self._sums = self._groups[:, rows, :signals], self._sums[:, rows, :signals]
