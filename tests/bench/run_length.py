@@ -29,6 +29,7 @@ MARK = "<!-- measured: from here on written by make run-length -->"
 DAY_MS, WIDTH_MS = 86_400_000, 10_000
 A_DAY = DAY_MS // WIDTH_MS
 STREAMS = 8  # with a reference of its own each
+FIRST_SEED = 1_000  # the detectors were tuned on streams of small seeds
 Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 
 SIGNALS: dict[str, Draw] = {
@@ -45,7 +46,7 @@ SIGNALS: dict[str, Draw] = {
 def detectors(draw: Draw, n: int, stated: int, alarms: int) -> Counter[str]:
     """False alarms by method and "windows", in windows of `n` events, until about `alarms` of each are due."""
     seen: Counter[str] = Counter()
-    for seed in range(STREAMS):
+    for seed in range(FIRST_SEED, FIRST_SEED + STREAMS):
         r = np.random.default_rng(seed)
         reference = build("m", "1", {"feature:x": draw(r, (20_000,))}, n=20_000, start_ms=0, end_ms=DAY_MS)
         watch = watch_of(ModelSpec(model="m"), reference, "feature:x", 2 * A_DAY / stated, None)
