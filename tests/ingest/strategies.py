@@ -56,7 +56,7 @@ BATCHES = st.lists(events(), min_size=1, max_size=40)
 def catalogs(draw: st.DrawFn) -> Catalog:
     """Specs for some models, and references for some of their versions."""
     known = Catalog()
-    for model in draw(st.sets(st.sampled_from(["m", "n", "r"]))):
+    for model in sorted(draw(st.sets(st.sampled_from(["m", "n", "r"])))):
         described = draw(st.sets(st.sampled_from(FEATURES)))
         known.update(
             ModelSpec(
