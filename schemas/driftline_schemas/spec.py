@@ -106,7 +106,7 @@ class ModelSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, o
     segments: list[Name] = field(default_factory=list)  # keys of `segment` that windows are sliced by
     window_s: Seconds = 10
     feature_window_s: Seconds = 300  # of features, and of the slices by segment
-    test_windows_s: tuple[Seconds, ...] = (3_600, 86_400)
+    test_windows_s: Annotated[tuple[Seconds, ...], Meta(min_length=1)] = (3_600, 86_400)
     test_events: Annotated[int, Meta(ge=2)] | None = None  # a test window of so many events, beside those of time
     silent_s: Seconds | None = None  # without events for so long is a finding; `None` follows from the usual gaps
     label_horizon_s: Annotated[int, Meta(ge=1)] = 30 * 86_400
@@ -216,6 +216,7 @@ class Reference(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="refe
     start_ms: int
     end_ms: int
     description: str
+    drawn_from: int = 0  # events that `n` were drawn from at random; 0 when all were taken
     source: Literal["given", "range", "learned"] = "given"  # a file, a range of stored predictions, or the first ones
     signals: dict[str, Profile]  # by signal name, as in `FeatureCell`, plus "latency_ms" and "error_rate"
     segments: dict[str, dict[str, Slice]] = field(default_factory=dict)  # by key and value

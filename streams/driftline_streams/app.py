@@ -61,7 +61,7 @@ MODELS_EVERY_S = 1.0
 PERFORMANCE_EVERY_S = 1.0
 PERFORMANCE_REST_S = 30.0  # between two judgements while labels keep coming
 LEARN_EVERY_S = 30.0
-LABELS_EVERY_S = 30.0
+LABELS_EVERY_S = 120.0  # reads all outcomes of a model
 JOINT_EVERY_S = 10.0
 METRICS_EVERY_S = 5.0
 RECENT_EVENTS = 2_000_000  # of a topic, that the account of a worker covers: a query of a second at most
@@ -283,13 +283,16 @@ class Pipeline:
 
     async def watch_labels(self) -> None:
         """Compare the labels of settled days with the usual ones; the reader of the first partition does it."""
-        if self._reads_first():
+        if self._reads_first() and not self._predictions_lag():
             async for judged in self.labels(_now_ms()):
                 await self._publish(judged)
 
     async def watch_joint(self) -> None:
-        """Compare how features go together in closed test windows; the reader of the first partition does it."""
-        if self._reads_first():
+        """Compare how features go together on days that are over; the reader of the first partition does it.
+
+        Not in a backlog: its partitions are hours of event time apart.
+        """
+        if self._reads_first() and not self._predictions_lag():
             async for judged in self.joint(_now_ms()):
                 await self._publish(judged)
 

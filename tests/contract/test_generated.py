@@ -127,8 +127,8 @@ def values(kind: inspect.Type) -> st.SearchStrategy[Any]:  # noqa: C901, PLR0911
             return st.sampled_from(options)
         case inspect.EnumType(cls=enum):
             return st.sampled_from(list(enum))
-        case inspect.VarTupleType(item_type=item):
-            return st.lists(values(item), max_size=3).map(tuple)
+        case inspect.VarTupleType(item_type=item, min_length=least_n):
+            return st.lists(values(item), min_size=least_n or 0, max_size=3).map(tuple)
         case inspect.ListType(item_type=item):
             return st.lists(values(item), max_size=3)
         case inspect.DictType(key_type=key, value_type=value):

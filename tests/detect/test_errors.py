@@ -192,3 +192,16 @@ def test_answers_that_are_wrong_and_certain_are_found_through_detect_once() -> N
     made.restart()
     (found,) = [each for each in made.apply([*sure[22:], sure[25]]) if each.kind == "quality"]
     assert (found.signal, found.method, found.n, found.end_ms) == ("confidence", "confident", 2_300, DAY)
+
+
+@pytest.mark.parametrize(("before", "after", "at"), [(0.05, 0.3, 120), (0.1, 0.5, 100), (0.02, 0.6, 100), (0.3, 1, 60)])
+def test_a_change_among_the_first_outcomes_is_described_by_them(before: float, after: float, at: int) -> None:
+    for seed in range(20):
+        r = np.random.default_rng(seed)
+        share = np.where(np.arange(400) < at, before, after)
+        wrong = "".join("1" if hit else "0" for hit in r.random(400) < share)
+        message = Errors(model="m", version="1", name=f"{seed:032x}", start_ms=0, end_ms=1, wrong=wrong, confident=0)
+        for found in stream().update(message) or []:
+            assert 0 <= (found.before or 0) <= 1
+            assert 0 <= (found.after or 0) <= 1
+            assert 0 < found.n <= 400

@@ -317,6 +317,23 @@ def test_a_window_that_follows_a_closed_one_is_as_if_it_were_the_first() -> None
     assert following.take(START + DAY, DAY) == alone.take(START + DAY, DAY)
 
 
+def test_what_has_not_come_for_a_window_makes_room() -> None:
+    known = sliced_catalog()
+    slices = Slices(SlicesState())
+    first, *_ = partials(known, events(300), 300)
+    slices.update(first, DAY)
+    for day in range(1, 30):  # the next day has begun whenever one closes
+        sent = [each | {"features": {"x": 0.0, "c": f"new {day}"}} for each in events(300, seed=day)]
+        (made,) = partials(known, sent, 300)
+        assert made.slices is not None
+        later = msgspec.structs.replace(made.slices, window_ms=[ms + day * DAY for ms in made.slices.window_ms])
+        slices.update(msgspec.structs.replace(made, first=300 * day, last=300 * day + 299, slices=later), DAY)
+        assert slices.take(START + (day - 1) * DAY, DAY)
+    state = slices.snapshot()
+    assert {label for _, label in state.slots if "new" in label} == {"new 29"}
+    assert len(state.slots) == len(set(state.slots)) < 30
+
+
 def test_a_new_reference_replaces_the_bins_and_keeps_the_moments() -> None:
     known = sliced_catalog()
     first, second = partials(known, events(200), 100)

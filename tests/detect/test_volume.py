@@ -46,6 +46,14 @@ def test_far_fewer_or_more_events_than_on_other_days_are_found() -> None:
     assert directions(reference(), window(A_DAY * 20)) == ["up"]
 
 
+def test_of_a_drawn_reference_all_events_count() -> None:
+    for drawn in (reference(), reference(rhythm=True)):
+        made = msgspec.structs.replace(drawn, drawn_from=100 * drawn.n)
+        monday = window(100 * A_DAY)
+        assert directions(made, monday) == []
+        assert directions(made, window(A_DAY)) == ["down"]
+
+
 def test_the_hour_of_the_week_is_known_where_there_is_a_rhythm_of_it() -> None:
     made = reference(rhythm=True)
     noon = {"at_ms": 12 * HOUR, "width_ms": HOUR}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -16,6 +17,7 @@ from driftline_schemas.spec import Profile, Reference
 from driftline_streams.kernel.histogram import BINS, bin_index
 from driftline_streams.kernel.limits import MAX_CATEGORIES, OTHER_CATEGORY
 from driftline_streams.reference.build import build
+from driftline_streams.reference.check import checked
 from driftline_streams.reference.columns import Kind, Values
 
 NUMBERS = arrays(
@@ -136,3 +138,20 @@ def test_the_id_follows_the_content_and_not_the_description() -> None:
 def test_a_reference_survives_the_topic() -> None:
     made = reference([0.1, 0.2, 1e308])
     assert msgspec.json.decode(msgspec.json.encode(made), type=Reference) == made
+
+
+def test_a_reference_whose_parts_do_not_fit_each_other_is_refused() -> None:
+    dice = np.random.default_rng(5)
+    columns = {f"feature:{name}": dice.standard_normal(2_000) for name in "abc"}
+    made = build("m", "1", columns, n=2_000, start_ms=0, end_ms=1)
+    assert made.joint is not None
+    assert checked(made).id == made.id
+    parts: list[dict[str, Any]] = [
+        {"means": [0.0]},
+        {"waves": []},
+        {"signals": ["feature:a", "feature:b", "feature:gone"]},
+    ]
+    for broken in parts:
+        joint = msgspec.structs.replace(made.joint, **broken)
+        with pytest.raises(ValueError, match="joint"):
+            checked(msgspec.structs.replace(made, joint=joint))

@@ -97,6 +97,7 @@ async def test_the_same_events_are_drawn_each_time(store: Store, monkeypatch: py
     one, other = await drawn(store), await drawn(store)
     assert one == other
     assert 400 < one.n < 600
+    assert one.drawn_from == 3_000
     monkeypatch.setattr(stored, "PAGE_VALUES", 600)  # in many pages
     assert (await drawn(store)).signals["score"].counts == one.signals["score"].counts
 

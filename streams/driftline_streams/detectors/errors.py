@@ -109,7 +109,9 @@ class ErrorStream:
         state.per_day, state.looked = float(state.fed), state.fed
         state.arms = [ErrorArm(_share(state.recent.count("1"), WARM_UP)) for _ in self._detectors]
         self._set_thresholds()
-        for early in state.recent:
+        warm, state.recent = state.recent, ""
+        for early in warm:
+            state.recent += early
             yield from self._judge(message, 0, early == "1")
 
     def _judge(self, message: Errors, place: int, wrong: bool) -> Iterator[Detection]:

@@ -94,15 +94,15 @@ def expected(reference: Reference, version: str, start_ms: int, width_ms: int) -
     lived_ms = reference.end_ms - reference.start_ms
     if reference.source == "given" or reference.version != version or start_ms < reference.end_ms or lived_ms <= 0:
         return None
-    rhythm = reference.rhythm
+    rhythm, drawn = reference.rhythm, max(1.0, reference.drawn_from / max(1, reference.n))
     if rhythm is None:
         whole_days = width_ms % DAY_MS == 0 and lived_ms >= DAY_MS
-        return Usual(reference.n * width_ms / lived_ms, False) if whole_days else None
+        return Usual(drawn * reference.n * width_ms / lived_ms, False) if whole_days else None
     span = coverage(reference.start_ms, lived_ms + 1, rhythm.slots)
     window = coverage(start_ms, width_ms, rhythm.slots)
     if (span[window > 0] < 1).any():  # hours of which the reference has seen a part at most
         return None
-    rates = np.array(rhythm.n, np.float64) / np.maximum(span, 1.0)
+    rates = drawn * np.array(rhythm.n, np.float64) / np.maximum(span, 1.0)
     return Usual(float(window @ rates), rhythm.slots == WEEK)
 
 

@@ -89,9 +89,11 @@ class Watch:
         found = await self._query(DAYS, bounds)
         known = await self._query(JUDGED, bounds | {"signal": finding.SIGNAL, "width_s": DAY_S}) if found else []
         judged = {Day(row["version"], int(row["day_s"])) for row in known}
-        newest_s = max((int(row["last_s"]) for row in found), default=0)
         days = [Day(row["version"], int(row["day_s"])) for row in found]
-        over = [day for day in days if day.start_s + DAY_S + GRACE_S <= newest_s]
+        newest_s: dict[str, int] = {}
+        for row in found:
+            newest_s[row["version"]] = max(newest_s.get(row["version"], 0), int(row["last_s"]))
+        over = [day for day in days if day.start_s + DAY_S + GRACE_S <= newest_s[day.version]]
         due = [day for day in over if day not in judged]
         if len(over) < len(days) and not any(self._reference(model, day) for day in due):
             self._from_s[model] = min(day.start_s for day in days if day not in over)

@@ -79,7 +79,9 @@ def compare(usual: Labels, window: Labels, rules: DriftRules) -> Result:
     alpha = budget.alpha(rules, budget.LABELS, (window.end_s - window.start_s) / DAY_S)
     if usual.numbers.n and window.numbers.n:
         return _numbers(usual.numbers, window.numbers, rules, alpha)
-    names = [name for name, _ in (usual.classes + window.classes).most_common(MAX_CATEGORIES)]
+    # What the reference has counted together cannot be told from what it has not.
+    listed = usual.classes if OTHER_CATEGORY in usual.classes else usual.classes + window.classes
+    names = [name for name, _ in listed.most_common(MAX_CATEGORIES + 1) if name != OTHER_CATEGORY][:MAX_CATEGORIES]
     ours, theirs = (_counts(side, names) for side in (window, usual))
     observed, expected = divergence.pooled(ours, theirs)
     p_value = float(

@@ -34,6 +34,7 @@ def build(
     times_ms: Ints | None = None,
     segments: Mapping[str, Sequence[str | None]] | None = None,
     importance: Mapping[str, float] | None = None,
+    drawn_from: int = 0,
     source: Literal["given", "range", "learned"] = "given",
     description: str = "",
     kinds: Mapping[str, Kind] | None = None,
@@ -43,6 +44,8 @@ def build(
     A column has at most `n` values, in the unit of its signal; None, NaN and infinities are nulls, and so are the
     values missing from a short column. Its kind is taken from `kinds`, else categorical when there is a text or a
     boolean, as in events. An empty column has an empty profile. `start_ms` and `end_ms` bound the events in time.
+
+    `drawn_from` is how many events there were when `n` of them were drawn.
 
     With `times_ms`, the time of each event, signals that move with the hour have a rhythm, and it is known how
     hours and days differ (`Profile.usual`); `segments` are the values of
@@ -77,6 +80,7 @@ def build(
         start_ms=start_ms,
         end_ms=end_ms,
         description=description,
+        drawn_from=drawn_from,
         source=source,
         signals={name: each.profile for name, each in ready.items()}
         if times_ms is None

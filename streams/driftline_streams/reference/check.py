@@ -6,11 +6,12 @@ In the walk: before it. What `build` makes holds by construction; what comes fro
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 
 import msgspec
 
-from driftline_schemas.spec import Profile, Reference, Rhythm
+from driftline_schemas.spec import Joint, Profile, Reference, Rhythm
 from driftline_streams.kernel.histogram import BINS
 from driftline_streams.kernel.limits import MAX_CATEGORIES
 from driftline_streams.kernel.rhythm import groups
@@ -43,12 +44,15 @@ def _faults(reference: Reference) -> Iterator[str]:
         for value, piece in slices.items():
             if unknown := sorted({*piece.moments, *piece.bins} - reference.signals.keys()):
                 yield f"segment {key} {value} has signals that the whole has not: {', '.join(unknown)}"
-    if reference.rhythm is not None:
-        for name in reference.rhythm.counts:
-            yield from _of_rhythm(reference.rhythm, name, reference.signals.get(name))
+    if reference.joint is not None:
+        yield from _of_joint(reference.joint, reference.signals)
+    if (rhythm := reference.rhythm) is not None:
+        yield from chain.from_iterable(_of_rhythm(rhythm, name, reference.signals.get(name)) for name in rhythm.counts)
 
 
 def _of_profile(profile: Profile) -> Iterator[str]:
+    if any(usual.n < 2 or usual.width_s < 1 for usual in profile.usual):
+        yield "what is usual of fewer than two windows is not known"
     if profile.type == "categorical":
         if len(profile.categories) > MAX_CATEGORIES + 1:
             yield f"{len(profile.categories)} categories, at most {MAX_CATEGORIES} and one of the rest are compared"
@@ -61,6 +65,28 @@ def _of_profile(profile: Profile) -> Iterator[str]:
         yield "its edges do not ascend"
     if min(profile.counts, default=0) < 0:
         yield "a bin has a negative count"
+
+
+def _of_joint(joint: Joint, signals: Mapping[str, Profile]) -> Iterator[str]:
+    n, waves = len(joint.signals), 2 * len(joint.frequencies)
+    for name in joint.signals:
+        if name not in signals or not signals[name].edges:
+            yield f"joint has {name}, of which there are no edges"
+    lengths = {
+        "correlations": (len(joint.correlations), n * (n - 1) // 2),
+        "variances": (len(joint.variances), n * (n - 1) // 2),
+        "means": (len(joint.means), n),
+        "deviations": (len(joint.deviations), n),
+        **{f"components[{i}]": (len(row), n) for i, row in enumerate(joint.components)},
+        **{f"frequencies[{i}]": (len(row), n) for i, row in enumerate(joint.frequencies)},
+        "waves": (len(joint.waves), waves),
+        "covariance": (len(joint.covariance), waves * (waves + 1) // 2),
+    }
+    for what, (found, expected) in lengths.items():
+        if found != expected:
+            yield f"joint.{what} has {found} values, expected {expected}"
+    if joint.days is not None and joint.days.n < 2:
+        yield "joint.days are fewer than two"
 
 
 def _of_rhythm(rhythm: Rhythm, name: str, profile: Profile | None) -> Iterator[str]:

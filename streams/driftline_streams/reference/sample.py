@@ -66,6 +66,7 @@ class Sample:
 
     def __init__(self, spec: ModelSpec) -> None:
         self._spec = spec
+        self.drawn_from = 0  # events, when these are a part of them
         self._times_ms = array("q")
         self._columns: dict[str, Sparse] = {}
         self._segments: dict[str, Sparse] = {key: Sparse() for key in spec.segments}
@@ -144,6 +145,7 @@ class Sample:
             times_ms=times_ms,
             segments={key: [_text(value) for value in column.texts(n)] for key, column in self._segments.items()},
             importance={f"feature:{name}": each.importance or 0.0 for name, each in self._spec.features.items()},
+            drawn_from=self.drawn_from if self.drawn_from > n else 0,
             source=source,
             description=description,
             kinds=kinds,

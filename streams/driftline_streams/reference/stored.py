@@ -57,6 +57,7 @@ async def sample(query: Query, spec: ModelSpec, version: str, start_ms: int, end
     n, features = int(size["n"]), int(size["features"])
     if not n:
         return drawn
+    drawn.drawn_from = n
     width = features / n + 8
     rows = min(MAX_ROWS, max(MIN_ROWS, int(MAX_VALUES / width)))
     blocks = min(1.0, SCANNED_ROWS / n)

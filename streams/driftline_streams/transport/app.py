@@ -26,6 +26,7 @@ from driftline_streams.transport.feed import Ends, Feed, Handler
 from driftline_streams.transport.membership import MemberConsumer, MemberThread, Transport
 from driftline_streams.transport.offsets import recover
 from driftline_streams.transport.state import FAUST_LOG, Table, Tables
+from driftline_streams.transport.topics import MAX_STATE_BYTES
 from driftline_streams.transport.watermarks import Watermarks
 
 log = structlog.get_logger(__name__)
@@ -256,6 +257,7 @@ def build(settings: Settings) -> BatchApp:
         topic_disable_leader=True,
         stream_wait_empty=False,  # batches in flight are waited for in `release`
         producer_acks=-1,
+        producer_max_request_size=MAX_STATE_BYTES,
         producer_request_timeout=1200.0,  # an outage blocks a batch; it must not lose a table's changelog
         web_enabled=False,  # on by default, on all interfaces, serving the tables
         autodiscover=False,

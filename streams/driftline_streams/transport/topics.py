@@ -22,6 +22,13 @@ from driftline_streams.transport.connection import librdkafka
 TIMEOUT_S = 15.0
 # A value of a table outlives the writes of a worker that froze, forgot time and overwrote it; see `state.py`.
 COMPACTION_LAG_MS = str(10 * 60 * 1000)
+# The state of a model with very many categories is larger than the megabyte that a broker takes by default.
+MAX_STATE_BYTES = 8_000_000
+COMPACTED = {
+    "cleanup.policy": "compact",
+    "min.compaction.lag.ms": COMPACTION_LAG_MS,
+    "max.message.bytes": str(MAX_STATE_BYTES),
+}
 
 # The tables whose state outlives a worker: each has a compacted changelog topic beside the topics of the contract.
 TABLES = ("detect", "notify")
@@ -125,7 +132,7 @@ def new_topic(settings: Settings, name: str, *, compacted: bool = False, partiti
         name,
         num_partitions=partitions or settings.partitions,
         replication_factor=settings.replication,
-        config={"cleanup.policy": "compact", "min.compaction.lag.ms": COMPACTION_LAG_MS} if compacted else {},
+        config=COMPACTED if compacted else {},
     )
 
 

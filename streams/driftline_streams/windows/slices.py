@@ -20,8 +20,9 @@ from driftline_streams.kernel.packed import pack, unpack, unpack_ascending
 from driftline_streams.windows.cells import WideCell, add_counts
 from driftline_streams.windows.sources import NEVER_MS, name_of
 
-# Of one version, all segment values times all bins of all signals: stored in half a megabyte, with every batch.
-MAX_COUNTS = 1 << 18
+# Of one version, all segment values times all bins of all signals, or times four for each signal, whose sums take 32
+# bytes: stored in less than a megabyte, with every batch.
+MAX_COUNTS = 1 << 17
 
 Row = tuple[int, str, str]  # start of the test window, segment key and value
 Slot = tuple[int, str]  # place of the signal, bin or category
@@ -141,7 +142,8 @@ class Slices:
                 continue
             start, dim = window_start(cells.window_ms[place], width_ms), cells.dim[place]
             row = self._rows.get((start, dim, cells.value[place]))
-            if row is None and (len(self._rows) + 1) * max(1, len(self._slots)) > MAX_COUNTS:
+            width = max(1, len(self._slots), 4 * len(self._signals))
+            if row is None and (len(self._rows) + 1) * width > MAX_COUNTS:
                 self.folded += 1
                 row = self._row((start, dim, OTHER_SEGMENT))
             found[place] = self._row((start, dim, cells.value[place])) if row is None else row
@@ -200,18 +202,22 @@ class Slices:
             self._counts = np.pad(self._counts, ((0, rows - len(self._counts)), (0, slots - self._counts.shape[1])))
 
     def _keep(self, places: list[int]) -> None:
-        """Forget all other rows, and when nothing is left, the signals and their bins as well."""
+        """Forget all other rows, and the signals and bins of which nothing is left."""
         names = list(self._rows)
         issues = self._state.issues
         self._rows = {names[place]: new for new, place in enumerate(places)}
         self._state.issues = [issues[place] for place in places]
-        if not places:
-            self._signals, self._slots = {}, {}
+        rows = np.array(places, np.int64)
+        groups, counts = self._groups[:, rows], self._counts[rows]
+        signals, slots = np.flatnonzero(groups.any(axis=(0, 1))), np.flatnonzero(counts.any(axis=0))
+        known, bins = list(self._signals), list(self._slots)
+        number = {old: new for new, old in enumerate(signals.tolist())}
+        self._signals = {known[old]: new for old, new in number.items()}
+        self._slots = {(number[bins[old][0]], bins[old][1]): new for new, old in enumerate(slots.tolist())}
         self._named = [], []
-        rows, signals, slots = np.array(places, np.int64), len(self._signals), len(self._slots)
         self._events = self._events[rows]
-        self._groups, self._sums = self._groups[:, rows, :signals], self._sums[:, rows, :signals]
-        self._counts = self._counts[rows, :slots]
+        self._groups, self._sums = groups[:, :, signals], self._sums[:, rows][:, :, signals]
+        self._counts = counts[:, slots]
 
     def _moments(self, rows: Sequence[int]) -> dict[str, Moments]:
         n, nulls = self._groups[:, rows].sum(axis=1)
