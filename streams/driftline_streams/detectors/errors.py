@@ -23,6 +23,7 @@ from driftline_schemas.spec import ModelSpec
 from driftline_streams.detectors import binary, budget, run_lengths
 from driftline_streams.detectors.confidence import Confidence
 from driftline_streams.kernel import findings, words
+from driftline_streams.kernel.limits import DAY_MS
 
 SIGNAL = "error"
 WARM_UP = 200  # outcomes
@@ -30,7 +31,6 @@ RECENT = 512  # outcomes in which the beginning of a change is looked for
 MOST_OF_A_MESSAGE = 2_000
 NAMES = 64
 FEWEST = 20  # outcomes that a new share is estimated from
-_DAY_MS = 86_400_000
 
 
 class ErrorArm(Struct, array_like=True):
@@ -90,7 +90,7 @@ class ErrorStream:
         if state.fed >= 2 * state.looked and state.arms:
             state.looked = state.fed
             # Of less than a day too little is known: labels often come in one go.
-            state.per_day = state.fed * _DAY_MS / max(_DAY_MS, message.end_ms - state.first_ms)
+            state.per_day = state.fed * DAY_MS / max(DAY_MS, message.end_ms - state.first_ms)
             self._set_thresholds()
         return found
 

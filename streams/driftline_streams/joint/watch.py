@@ -7,8 +7,8 @@ day that stands in `drift` was judged; events that come after that do not change
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import AsyncIterator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from driftline_streams.kernel import budget, joint
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.effects import Named
 from driftline_streams.kernel.limits import DAY_MS
+from driftline_streams.kernel.query import Query
 
 DAY_S = DAY_MS // 1000
 SAMPLE_ROWS = 5_000  # a correlation is known to 0.03, and a shift to 0.03 deviations: less than what matters
@@ -48,9 +49,6 @@ WHERE model = {model:String} AND version = {version:String}
 ORDER BY cityHash64(partition, offset, position), topic, partition, offset, position
 LIMIT {rows:UInt32}
 """
-
-# SQL and its parameters to rows by column name: `sinks.clickhouse.ClickHouse.query` is one.
-Query = Callable[[str, Mapping[str, Any]], Awaitable[list[dict[str, Any]]]]
 
 
 class Day(NamedTuple):

@@ -10,13 +10,14 @@ What is usual are the labels of the reference, else the first ones of the versio
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any
 
 from driftline_schemas.records import Moments
 from driftline_schemas.spec import Reference
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.effects import Named
+from driftline_streams.kernel.query import Query
 from driftline_streams.performance.label_drift import DAY_S, SIGNAL, Judged, Labels, compare, effects
 
 # Of a version without labels in its reference: a rate of a tenth is known to two hundredths, and each weekday is seen.
@@ -57,9 +58,6 @@ FROM drift
 WHERE model = {model:String} AND signal = {signal:String} AND dim = ''
 GROUP BY version
 """
-
-# SQL and its parameters to rows by column name: `sinks.clickhouse.ClickHouse.query` is one.
-Query = Callable[[str, Mapping[str, Any]], Awaitable[list[dict[str, Any]]]]
 
 
 class LabelWatch:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
 
 from driftline_schemas.records import Detection
 from driftline_schemas.spec import PerformanceRules
 from driftline_streams.kernel import findings
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.effects import Named
+from driftline_streams.kernel.query import Query
 from driftline_streams.performance.objectives import Day, judge
 
 DAYS = """
@@ -28,9 +28,6 @@ ORDER BY day, version, role
 """
 
 KNOWN = "SELECT id FROM detections WHERE model = {model:String} AND kind = 'performance' AND start > {after:String}"
-
-# SQL and its parameters to rows by column name: `sinks.clickhouse.ClickHouse.query` is one.
-Query = Callable[[str, Mapping[str, Any]], Awaitable[list[dict[str, Any]]]]
 
 
 class Watch:

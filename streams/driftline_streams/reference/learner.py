@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from driftline_schemas.spec import ModelSpec, Reference
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.limits import DAY_MS
+from driftline_streams.kernel.query import Query
 from driftline_streams.kernel.rhythm import HOUR_MS
 from driftline_streams.reference import stored
-from driftline_streams.reference.stored import Query
 
 # The sums by hour of the versions that are not settled: of few events, or of a few weeks.
 HOURS = """

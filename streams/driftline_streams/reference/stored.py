@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from driftline_schemas.spec import ModelSpec
+from driftline_streams.kernel.query import Query
 from driftline_streams.reference.sample import Sample
 
 MAX_ROWS = 100_000  # 64 quantiles are known to 0.1 % of the values, an hour of the week has 600 events
@@ -22,8 +23,6 @@ PAGE_VALUES = 400_000  # that are asked for at once: a value is 100 bytes while 
 # Of more rows than these, blocks of neighbours are drawn first, so that the columns of the others are not read.
 SCANNED_ROWS = 20_000_000
 _PLACES = 1_000_000
-
-Query = Callable[[str, Mapping[str, Any]], Awaitable[list[dict[str, Any]]]]
 
 _RANGE = """
 FROM predictions
