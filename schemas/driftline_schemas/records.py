@@ -73,6 +73,7 @@ class Label(Struct, frozen=True, kw_only=True, omit_defaults=True):
     timestamp: Instant
     weight: NonNegative = 1.0
     source: str | None = None
+    position: Annotated[int, Meta(ge=1)] | None = None  # of an item in a list that was shown, the first is 1
 
 
 class Reason(enum.Enum):
@@ -259,7 +260,7 @@ class Detection(Struct, frozen=True, kw_only=True, omit_defaults=True):
     model: str
     version: str
     signal: str  # "latency_ms", "error_rate", "score", "confidence", "prediction", "feature:NAME", "f1", …
-    kind: Literal["change", "drift", "quality", "objective", "performance"]
+    kind: Literal["change", "drift", "quality", "objective", "performance", "concept", "comparison", "fairness"]
     method: str  # "adwin", "page_hinkley", "ddm", "psi", "ks", "mean", "nulls", "unseen", "silent", "threshold", …
     start_ms: int  # the window in which it was found
     end_ms: int
@@ -284,8 +285,8 @@ class Detection(Struct, frozen=True, kw_only=True, omit_defaults=True):
     segments: list[Share] = field(default_factory=list)  # those that explain the change, most first
 
 
-class Outcome(Struct, frozen=True, kw_only=True):
-    """A prediction with its latest truth. Message key: `model`."""
+class Outcome(Struct, frozen=True, kw_only=True, tag_field="kind"):
+    """A prediction with the truth that holds, whatever it predicts. Message key: `model`."""
 
     prediction_id: str
     model: str
@@ -295,14 +296,42 @@ class Outcome(Struct, frozen=True, kw_only=True):
     label_ms: int  # when the truth was known
     prediction: str
     label: str
-    prediction_value: float | None  # numeric forms, for regression
-    label_value: float | None
-    predicted_positive: bool | None  # for binary models
-    positive: bool | None
     score: float | None
+    confidence: float | None
     weight: float
+    source: str  # of the label; empty when it names none
     request_id: str
     segment: dict[str, str]
+
+
+class BinaryOutcome(Outcome, frozen=True, kw_only=True, tag="binary"):
+    """Of a model that tells one class from the rest."""
+
+    predicted_positive: bool
+    positive: bool
+
+
+class ClassOutcome(Outcome, frozen=True, kw_only=True, tag="multiclass"):
+    """Of a model that tells several classes apart: right when `prediction` and `label` are equal."""
+
+    label_probability: float | None  # what the model gave the true class
+
+
+class NumberOutcome(Outcome, frozen=True, kw_only=True, tag="regression"):
+    """Of a model that predicts a number; `None` where one is none."""
+
+    prediction_value: float | None
+    label_value: float | None
+
+
+class RankingOutcome(Outcome, frozen=True, kw_only=True, tag="ranking"):
+    """Of one item in a list that was shown; the items of a list share their `request_id`."""
+
+    relevance: float  # 1 for a click and 0 for none, or a grade
+    position: int | None  # in the list, the first is 1
+
+
+AnyOutcome = BinaryOutcome | ClassOutcome | NumberOutcome | RankingOutcome
 
 
 class Severity(enum.Enum):
@@ -341,6 +370,6 @@ class Action(Struct, frozen=True, kw_only=True):
     alert: str
     model: str
     version: str
-    action: Literal["rollback", "retrain", "scale", "fallback", "review"]
+    action: Literal["rollback", "promote", "retrain", "scale", "fallback", "review"]
     reason: str
     at_ms: int

@@ -72,13 +72,39 @@ class ReferenceRules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class PerformanceRules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Lower limits of daily performance; `None` is no limit."""
+    """Limits of daily performance: lower ones of rates, upper ones of losses and errors; `None` is no limit."""
 
     accuracy: Probability | None = None
+    balanced_accuracy: Probability | None = None
     precision: Probability | None = None
     recall: Probability | None = None
     f1: Probability | None = None
+    specificity: Probability | None = None
     roc_auc: Probability | None = None
+    average_precision: Probability | None = None
+    r2: Annotated[float, Meta(le=1)] | None = None
+    ndcg: Probability | None = None
+    log_loss: NonNegative | None = None
+    brier: NonNegative | None = None
+    ece: NonNegative | None = None
+    mae: NonNegative | None = None
+    rmse: NonNegative | None = None
+    mape: NonNegative | None = None
+
+
+class ComparisonRules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """When a challenger is better or worse than the champion on the same requests."""
+
+    alpha: Annotated[float, Meta(gt=0, lt=1)] = 0.05  # chance of a false verdict, however often one looks
+    margin: NonNegative = 0.0  # a difference of accuracy (of regression: of the mean absolute error) that matters
+    min_n: Annotated[int, Meta(ge=2)] = 200  # pairs
+
+
+class FairnessRules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Which groups are held against each other, and how far apart they may be."""
+
+    attributes: list[Name] = field(default_factory=list)  # protected ones: keys of `segment`, sliced by as well
+    gap: Probability = 0.1  # of the rates of positive answers, and of true positives
 
 
 class AlertRules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -100,7 +126,7 @@ class ModelSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, o
     """How one model is monitored. Message key on `models`: the model's name."""
 
     model: ModelName
-    kind: Literal["binary", "multiclass", "regression"] = "binary"
+    kind: Literal["binary", "multiclass", "regression", "ranking"] = "binary"
     positive: str = "true"  # the class that `score` is the probability of; 1 and true are both "true"
     features: dict[Name, FeatureSpec] = field(default_factory=dict)  # empty: every feature that comes
     segments: list[Name] = field(default_factory=list)  # keys of `segment` that windows are sliced by
@@ -110,11 +136,18 @@ class ModelSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, o
     test_events: Annotated[int, Meta(ge=2)] | None = None  # a test window of so many events, beside those of time
     silent_s: Seconds | None = None  # without events for so long is a finding; `None` follows from the usual gaps
     label_horizon_s: Annotated[int, Meta(ge=1)] = 30 * 86_400
+    label_coverage: Probability = 1.0  # of a day's answers: with so many labels it is final before the horizon
+    label_sources: list[Name] = field(default_factory=list)  # the most trusted first; those not named come last
     objectives: Objectives = field(default_factory=Objectives)
     drift: DriftRules = field(default_factory=DriftRules)
     quality: QualityRules = field(default_factory=QualityRules)
     reference: ReferenceRules = field(default_factory=ReferenceRules)
     performance: PerformanceRules = field(default_factory=PerformanceRules)
+    comparison: ComparisonRules = field(default_factory=ComparisonRules)
+    fairness: FairnessRules = field(default_factory=FairnessRules)
+    # What an outcome is worth: of "tp", "fp", "tn", "fn"; of several classes "PREDICTED>TRUE"; of a list "click".
+    worth: dict[str, float] = field(default_factory=dict)
+    worth_unit: str = ""  # "EUR"
     alerts: AlertRules = field(default_factory=AlertRules)
     owners: Owners = field(default_factory=Owners)
     description: str = ""

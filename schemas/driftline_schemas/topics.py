@@ -10,13 +10,16 @@ from driftline_schemas.frame import Frame
 from driftline_schemas.records import (
     Action,
     Alert,
+    BinaryOutcome,
+    ClassOutcome,
     Clock,
     Detection,
     Errors,
     Label,
-    Outcome,
+    NumberOutcome,
     Partial,
     Prediction,
+    RankingOutcome,
     Rejected,
 )
 from driftline_schemas.spec import ModelSpec, Reference
@@ -46,7 +49,12 @@ PREDICTIONS = Topic("predictions", (Prediction, Frame), "prediction_id", "What m
 LABELS = Topic("labels", (Label,), "prediction_id", "What turned out to be true, from label sources.")
 MODELS = Topic("models", (ModelSpec, Reference), "model or model@version", "Specs and references.", True, 1)
 PARTIALS = Topic("partials", (Partial, Clock, Errors), "model", "Sums of batches and errors, for detect.")
-OUTCOMES = Topic("outcomes", (Outcome,), "model", "Predictions with their truth, from join.")
+OUTCOMES = Topic(
+    "outcomes",
+    (BinaryOutcome, ClassOutcome, NumberOutcome, RankingOutcome),
+    "model",
+    "Predictions with their truth, from join.",
+)
 DETECTIONS = Topic("detections", (Detection,), "model", "Findings, from detect to notify.")
 ALERTS = Topic("alerts", (Alert,), "model", "What needs a person, from notify.")
 ACTIONS = Topic("actions", (Action,), "model", "Proposals that another system may carry out.")

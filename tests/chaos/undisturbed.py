@@ -18,7 +18,7 @@ from driftline_streams.alerts.notify import Notify
 from driftline_streams.detectors.detect import Detect
 from driftline_streams.ingest import Ingest
 from driftline_streams.kernel.catalog import Catalog
-from driftline_streams.kernel.effects import ArrayColumn, Coded, MapColumn, Rows
+from driftline_streams.kernel.effects import ArrayColumn, Coded, MapColumn, Rows, WideInts
 
 from .rows import Table
 from .traffic import LATENESS_S, Traffic
@@ -124,7 +124,7 @@ def _tests(rows: Rows) -> Table:
             columns[name] = [column.values[code] for code in column.codes.tolist()]
         elif isinstance(column, np.ndarray):
             columns[name] = column.tolist()
-        elif not isinstance(column, MapColumn | ArrayColumn):
+        elif not isinstance(column, MapColumn | ArrayColumn | WideInts):
             columns[name] = list(column)
     key = ("model", "version", "window", "width_s", "dim", "value", "signal")
     numbers = ("statistic", "threshold", "effect", "low", "high", "p_value", "n", "n_reference")

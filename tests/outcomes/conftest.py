@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import pytest_asyncio
 
-from driftline_schemas.records import Outcome
+from driftline_schemas.records import AnyOutcome
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.effects import Coded, MapColumn, Rows
 from driftline_streams.outcomes.join import Join, JoinResult
@@ -107,7 +107,7 @@ class Worker:
 
     def __post_init__(self) -> None:
         self.join = Join(self.catalog, "t", Lookup(self.database), recent=self.recent, waiting=self.waiting)
-        self.published: list[Outcome] = []
+        self.published: list[AnyOutcome] = []
         self.offset = 0
 
     async def stored(self, rows: Rows, *, remember: bool = True) -> None:
@@ -129,7 +129,7 @@ class Worker:
         await self.database.insert(result.effects.rows, name)
         await self.database.insert(result.outcomes.rows, result.outcomes_name)
         values = [message.value or b"" for message in result.outcomes.messages if message.topic.endswith(".outcomes")]
-        self.published += [msgspec.json.decode(value, type=Outcome) for value in values]
+        self.published += [msgspec.json.decode(value, type=AnyOutcome) for value in values]
         return result
 
     async def outcomes(self) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from driftline_schemas.records import BinaryOutcome
 from driftline_schemas.spec import ModelSpec
 from driftline_streams.outcomes.join import SWEEP_MS
 from driftline_streams.outcomes.recent import Recent
@@ -23,6 +24,7 @@ async def test_a_label_meets_a_recent_prediction_without_a_query(worker: Worker)
     result = await worker.labelled(label("a", False, weight=2, source="crm"))
     assert (result.read, result.joined, result.waiting, worker.recent.hits) == (1, 1, 0, 1)
     (outcome,) = worker.published
+    assert isinstance(outcome, BinaryOutcome)
     assert (outcome.prediction, outcome.label, outcome.predicted_positive, outcome.positive) == (
         "true",
         "false",

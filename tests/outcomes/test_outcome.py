@@ -7,7 +7,7 @@ import math
 import msgspec
 import pytest
 
-from driftline_schemas.records import Errors, Outcome
+from driftline_schemas.records import AnyOutcome, Errors
 from driftline_schemas.spec import ModelSpec
 from driftline_streams.outcomes.outcome import errors, latest, named_effects, outcome
 from driftline_streams.outcomes.truth import Served, Truth
@@ -15,7 +15,7 @@ from driftline_streams.outcomes.truth import Served, Truth
 Terms = tuple[bool | None, bool | None, float | None, float | None]
 
 
-def made(prediction: str, label: str, spec: ModelSpec, *, described: bool = True, at_ms: int = 0) -> Outcome:
+def made(prediction: str, label: str, spec: ModelSpec, *, described: bool = True, at_ms: int = 0) -> AnyOutcome:
     def number(text: str) -> float:
         try:
             return float(text)
@@ -29,6 +29,8 @@ def made(prediction: str, label: str, spec: ModelSpec, *, described: bool = True
         value=number(label),
         timestamp_ms=at_ms,
         weight=1,
+        source="",
+        position=None,
         topic="t",
         partition=0,
         offset=0,
@@ -42,6 +44,7 @@ def made(prediction: str, label: str, spec: ModelSpec, *, described: bool = True
         prediction=prediction,
         prediction_value=number(prediction),
         score=math.nan,
+        confidence=math.nan,
         request_id="",
         segment={},
     )
@@ -73,7 +76,8 @@ def test_terms_follow_the_kind_of_the_model(
     spec: ModelSpec, described: bool, prediction: str, label: str, terms: Terms
 ) -> None:
     got = made(prediction, label, spec, described=described)
-    assert (got.predicted_positive, got.positive, got.prediction_value, got.label_value) == terms
+    names = ("predicted_positive", "positive", "prediction_value", "label_value")
+    assert tuple(getattr(got, name, None) for name in names) == terms
 
 
 def test_the_latest_label_stands_and_the_later_message_when_they_tie() -> None:

@@ -16,6 +16,8 @@ def truth(offset: int, prediction_id: str = "a", partition: int = 0) -> Truth:
         value=math.nan,
         timestamp_ms=0,
         weight=1,
+        source="",
+        position=None,
         topic="t",
         partition=partition,
         offset=offset,

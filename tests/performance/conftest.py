@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest_asyncio
 
-from driftline_streams.kernel.effects import Coded, Column, MapColumn, Rows
+from driftline_streams.kernel.effects import Coded, Column, MapColumn, Rows, WideInts
 from driftline_streams.sinks.clickhouse import ClickHouse
 from driftline_streams.sinks.migrations import migrate
 
@@ -19,7 +19,16 @@ START_MS = 1_735_689_600_000  # 2025-01-01, a Wednesday
 
 def outcomes(n: int, **columns: Any) -> Rows:
     """`n` outcomes of version 1 of model m, its champion: columns by name, arrays or one value for all."""
-    texts = {"model": "m", "version": "1", "role": "champion", "prediction": "", "label": "", "request_id": ""}
+    texts = {
+        "model": "m",
+        "version": "1",
+        "role": "champion",
+        "kind": "",
+        "source": "",
+        "prediction": "",
+        "label": "",
+        "request_id": "",
+    }
     numbers = {
         "timestamp": START_MS,
         "label_timestamp": START_MS + HOUR_MS,
@@ -28,6 +37,9 @@ def outcomes(n: int, **columns: Any) -> Rows:
         "predicted_positive": np.nan,
         "positive": np.nan,
         "score": np.nan,
+        "confidence": np.nan,
+        "label_probability": np.nan,
+        "position": np.nan,
         "weight": 1.0,
     }
     full: dict[str, Column] = {
@@ -40,6 +52,7 @@ def outcomes(n: int, **columns: Any) -> Rows:
     for name, number in numbers.items():
         kind = np.int64 if name.endswith("timestamp") else np.float64
         full[name] = np.broadcast_to(np.asarray(columns.pop(name, number), kind), n).copy()
+    full["precedence"] = WideInts(full["label_timestamp"].tolist())  # type: ignore[union-attr]
     assert not columns, columns
     return Rows("outcomes", n, full)
 

@@ -54,6 +54,7 @@ CREATE TABLE labels
     timestamp     DateTime64(3, 'UTC') COMMENT 'when the truth was known',
     weight        Float64,
     source        LowCardinality(String),
+    position      Nullable(UInt32) COMMENT 'of an item in a list that was shown',
     topic         LowCardinality(String),
     partition     UInt32,
     offset        UInt64,
@@ -144,23 +145,145 @@ CREATE TABLE outcomes
     model              LowCardinality(String),
     version            LowCardinality(String),
     role               LowCardinality(String),
+    kind               LowCardinality(String) COMMENT 'binary, multiclass, regression or ranking',
     timestamp          DateTime64(3, 'UTC') COMMENT 'of the prediction: its cohort',
     label_timestamp    DateTime64(3, 'UTC') COMMENT 'when the truth was known',
     prediction         String,
     label              String,
     prediction_value   Nullable(Float64),
-    label_value        Nullable(Float64),
+    label_value        Nullable(Float64) COMMENT 'of a ranking its relevance: 1 for a click, or a grade',
     predicted_positive Nullable(UInt8),
     positive           Nullable(UInt8),
     score              Nullable(Float64),
+    confidence         Nullable(Float64),
+    label_probability  Nullable(Float64) COMMENT 'of several classes: what the model gave the true one',
+    position           Nullable(UInt32) COMMENT 'of an item in a list that was shown',
     weight             Float64,
+    source             LowCardinality(String) COMMENT 'of the label',
     request_id         String,
     segment            Map(LowCardinality(String), LowCardinality(String)),
-    INDEX prediction_id_bloom prediction_id TYPE bloom_filter(0.01) GRANULARITY 4
+    precedence         UInt128 COMMENT 'the label that holds is the largest: trust in its source, then its time, then its place',
+    joined_at          DateTime64(3, 'UTC') DEFAULT now64(3) COMMENT 'by the clock of ClickHouse',
+    INDEX prediction_id_bloom prediction_id TYPE bloom_filter(0.01) GRANULARITY 4,
+    INDEX joined_at_range joined_at TYPE minmax GRANULARITY 1
 )
-ENGINE = ReplacingMergeTree(label_timestamp)
+ENGINE = ReplacingMergeTree(precedence)
 PARTITION BY toYYYYMM(timestamp)
 ORDER BY (model, version, toDate(timestamp), prediction_id)
+SETTINGS non_replicated_deduplication_window = 10000;
+
+-- Sums over the outcomes of one cohort, computed anew from `outcomes` whenever some have come: a row replaces the one
+-- before it, so that a corrected label counts once. Sums weigh each outcome by the weight of its label. They add up:
+-- any period, any set of segments of one key is a merge.
+CREATE TABLE performance
+(
+    model             LowCardinality(String),
+    version           LowCardinality(String),
+    role              LowCardinality(String),
+    day               Date COMMENT 'of the predictions, in UTC',
+    dim               LowCardinality(String) COMMENT 'segment key; empty for all outcomes',
+    segment           LowCardinality(String) COMMENT 'segment value',
+    stage             LowCardinality(String) COMMENT 'latest, or reported: as it stood when the day was first final',
+    n                 UInt64 COMMENT 'labelled predictions',
+    weight            Float64,
+    weight_squares    Float64,
+    newest_label      DateTime64(3, 'UTC'),
+    delays            Map(String, UInt64) COMMENT 'class, \x1f, bucket to count: bucket i is up to 2^(i/4) minutes, 0 is a minute or less; class is tp, fp, tn, fn, right, wrong or empty',
+    -- classes
+    classified        UInt64,
+    classified_weight Float64,
+    correct           Float64,
+    confusion         Map(String, Float64) COMMENT 'predicted, \x1f, true class; of binary models of "1" and "0"',
+    -- probabilities of the positive class, or, of several classes, of the predicted one (then positive means right)
+    scored            UInt64,
+    positives         Map(Int32, Float64) COMMENT 'bucket floor(128 ln(s/(1-s))), at most ±3840 to weight of positives',
+    negatives         Map(Int32, Float64),
+    band_n            Map(UInt8, UInt64) COMMENT 'band floor(20 s), at most 19',
+    band_weight       Map(UInt8, Float64),
+    band_score        Map(UInt8, Float64),
+    band_positive     Map(UInt8, Float64),
+    band_wrong        Map(UInt8, Float64),
+    squared_errors    Float64 COMMENT 'of scores: the sum of Brier terms',
+    squared_errors2   Float64 COMMENT 'of their squares',
+    surprise          Float64 COMMENT '-ln of what was given to the truth',
+    surprise2         Float64,
+    surprised         Float64 COMMENT 'weight of what surprise sums',
+    -- numbers; a residual is prediction minus truth
+    measured          UInt64,
+    measured_weight   Float64,
+    residuals         Float64,
+    absolute_errors   Float64,
+    squared_residuals Float64,
+    fourth_powers     Float64,
+    truths            Float64,
+    truth_squares     Float64,
+    relative          Float64 COMMENT 'weight of truths other than 0',
+    relative_errors   Float64 COMMENT 'of |residual / truth|',
+    relative_errors2  Float64,
+    residual_buckets  Map(Int32, UInt64) COMMENT 'signed DDSketch, 1 %: 2 i + 20000 for positive, -(2 i + 20000) for negative ones of bucket i, 0 for 0',
+    -- lists
+    lists             UInt64,
+    shown             Map(UInt32, Float64) COMMENT 'position to weight of the items shown there; 0 is unknown',
+    clicked           Map(UInt32, Float64),
+    reciprocal_ranks  Float64 COMMENT 'of the first relevant item; 0 without one',
+    reciprocal_ranks2 Float64,
+    ndcg              Float64 COMMENT 'of lists with a relevant item, at most ten items deep',
+    ndcg2             Float64,
+    ndcg_lists        UInt64,
+    computed_at       DateTime64(3, 'UTC') COMMENT 'what was joined before is in it; by the clock of ClickHouse'
+)
+ENGINE = ReplacingMergeTree(computed_at)
+PARTITION BY toYYYYMM(day)
+ORDER BY (model, version, role, day, dim, segment, stage)
+SETTINGS non_replicated_deduplication_window = 10000;
+
+-- Two versions on the same requests (`request_id`), by the day of the champion's answer; computed anew like `performance`.
+CREATE TABLE comparisons
+(
+    model              LowCardinality(String),
+    champion           LowCardinality(String) COMMENT 'version',
+    challenger         LowCardinality(String) COMMENT 'version',
+    role               LowCardinality(String) COMMENT 'challenger or shadow',
+    day                Date,
+    n                  UInt64 COMMENT 'pairs with both truths',
+    compared           UInt64 COMMENT 'pairs of classes',
+    both_right         UInt64,
+    only_champion      UInt64,
+    only_challenger    UInt64,
+    measured           UInt64 COMMENT 'pairs of numbers',
+    champion_errors    Float64 COMMENT 'sum of absolute errors',
+    challenger_errors  Float64,
+    differences        Float64 COMMENT 'of absolute errors, challenger minus champion',
+    difference_squares Float64,
+    computed_at        DateTime64(3, 'UTC')
+)
+ENGINE = ReplacingMergeTree(computed_at)
+PARTITION BY toYYYYMM(day)
+ORDER BY (model, champion, challenger, role, day)
+SETTINGS non_replicated_deduplication_window = 10000;
+
+-- What a number will be, or would be, while its truth is not known.
+CREATE TABLE estimates
+(
+    model       LowCardinality(String),
+    version     LowCardinality(String),
+    role        LowCardinality(String),
+    day         Date,
+    metric      LowCardinality(String),
+    basis       LowCardinality(String) COMMENT 'labels: what it will be when all have come, from those that came; scores, features: without any label',
+    estimate    Nullable(Float64) COMMENT 'NULL where it abstains',
+    low         Nullable(Float64) COMMENT '95 % interval of the final value',
+    high        Nullable(Float64),
+    n           UInt64 COMMENT 'predictions it speaks of',
+    labelled    UInt64,
+    coverage    Nullable(Float64) COMMENT 'share of labels that will have come in the end',
+    method      LowCardinality(String),
+    reason      String COMMENT 'why it abstains; empty when it does not',
+    computed_at DateTime64(3, 'UTC')
+)
+ENGINE = ReplacingMergeTree(computed_at)
+PARTITION BY toYYYYMM(day)
+ORDER BY (model, version, role, day, metric, basis)
 SETTINGS non_replicated_deduplication_window = 10000;
 
 CREATE TABLE drift
@@ -201,7 +324,7 @@ CREATE TABLE detections
     model       LowCardinality(String),
     version     LowCardinality(String),
     signal      LowCardinality(String),
-    kind        LowCardinality(String) COMMENT 'change, drift, quality, objective or performance',
+    kind        LowCardinality(String) COMMENT 'change, drift, quality, objective, performance, concept, comparison or fairness',
     method      LowCardinality(String),
     start       DateTime64(3, 'UTC') COMMENT 'of the window in which it was found',
     end         DateTime64(3, 'UTC'),

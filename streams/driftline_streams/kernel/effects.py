@@ -34,6 +34,13 @@ class Coded:
 
 
 @dataclass(frozen=True, slots=True)
+class WideInts:
+    """A column of integers from 0 to 2**128 - 1, for which numpy has no type."""
+
+    values: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
 class MapColumn:
     """A column of maps: row `i` holds the entries `ends[i-1]` to `ends[i]` of `keys` and `values`.
 
@@ -68,7 +75,7 @@ class ArrayColumn:
 
 # Numbers are numpy arrays of shape (n,), in Nullable columns NaN is NULL; times are int64 milliseconds (DateTime64(3))
 # or uint32 seconds (DateTime). Strings are sequences, or `Coded` where they repeat.
-Column = npt.NDArray[Any] | Sequence[str] | Coded | MapColumn | ArrayColumn
+Column = npt.NDArray[Any] | Sequence[str] | WideInts | Coded | MapColumn | ArrayColumn
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from driftline_schemas.records import Outcome, Reason
+from driftline_schemas.records import AnyOutcome, Reason
 from driftline_schemas.spec import ModelSpec
 from driftline_streams.kernel.batch import Batch
 from driftline_streams.kernel.catalog import Catalog
@@ -263,7 +263,7 @@ class Join:
             waiting=len(self.waiting),
         )
 
-    def _outcomes(self, pairs: Iterable[tuple[Truth, Served]]) -> list[Outcome]:
+    def _outcomes(self, pairs: Iterable[tuple[Truth, Served]]) -> list[AnyOutcome]:
         if self._described[0] != self._catalog.generation:
             self._described = self._catalog.generation, frozenset(spec.model for spec in self._catalog.specs())
         described = self._described[1]

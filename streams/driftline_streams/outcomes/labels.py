@@ -36,7 +36,6 @@ def read(
     labels, indices, rejects = decode_all(_DECODER, values)
     specs: dict[str, ModelSpec] = {}
     truths: list[Truth] = []
-    sources: list[str] = []
     for label, index in zip(labels, indices, strict=True):
         model = label.model
         spec = specs.get(model)
@@ -56,15 +55,16 @@ def read(
                 value=value if type(value) is float else math.nan,
                 timestamp_ms=time_ms,
                 weight=label.weight,
+                source=label.source or "",
+                position=label.position,
                 topic=topic,
                 partition=partition,
                 offset=offsets[index],
                 ingested_ms=now_ms,
             )
         )
-        sources.append(label.source or "")
     rejects.sort(key=lambda reject: reject.index)
-    return truths, _rows(truths, sources, topic, partition), rejects
+    return truths, _rows(truths, topic, partition), rejects
 
 
 def _unusable(label: Label, time_ms: int, spec: ModelSpec, now_ms: int) -> tuple[Reason, str] | None:
@@ -80,7 +80,7 @@ def _unusable(label: Label, time_ms: int, spec: ModelSpec, now_ms: int) -> tuple
     return None
 
 
-def _rows(truths: Sequence[Truth], sources: Sequence[str], topic: str, partition: int) -> Rows:
+def _rows(truths: Sequence[Truth], topic: str, partition: int) -> Rows:
     n = len(truths)
     return Rows(
         "labels",
@@ -92,7 +92,9 @@ def _rows(truths: Sequence[Truth], sources: Sequence[str], topic: str, partition
             "label_value": np.array([truth.value for truth in truths], np.float64),
             "timestamp": np.array([truth.timestamp_ms for truth in truths], np.int64),
             "weight": np.array([truth.weight for truth in truths], np.float64),
-            "source": sources,
+            "source": [truth.source for truth in truths],
+            # `None` becomes NaN, which is NULL.
+            "position": np.array([truth.position for truth in truths], np.float64),
             "topic": Coded.constant(topic, n),
             "partition": np.full(n, partition, np.uint32),
             "offset": np.array([truth.offset for truth in truths], np.uint64),

@@ -19,7 +19,8 @@ LABELS_IN_ONE_JOIN = 1_000_000  # of `unjoined`: about 150 MB in ClickHouse
 PREDICTIONS = """
 SELECT
     prediction_id, version, role, toUnixTimestamp64Milli(timestamp) AS timestamp_ms,
-    status = 'ok' AS answered, prediction, prediction_value, score, request_id, segment
+    status = 'ok' AS answered, prediction, prediction_value, score, confidence, request_id,
+    segment
 FROM predictions
 WHERE model = {model:String}
     AND timestamp BETWEEN fromUnixTimestamp64Milli({since_ms:Int64}) AND fromUnixTimestamp64Milli({until_ms:Int64})
@@ -33,7 +34,7 @@ LIMIT 1 BY prediction_id
 UNJOINED = """
 SELECT
     model, prediction_id, label, label_value AS value, toUnixTimestamp64Milli(timestamp) AS timestamp_ms, weight,
-    topic, partition, offset, toUnixTimestamp64Milli(ingested_at) AS ingested_ms
+    source, position, topic, partition, offset, toUnixTimestamp64Milli(ingested_at) AS ingested_ms
 FROM labels
 LEFT JOIN
 (
@@ -106,7 +107,7 @@ class Lookup:
 
 
 def _served(found: dict[str, list[Any]]) -> dict[str, Served]:
-    rows = _rows(found, numbers=("prediction_value", "score"))
+    rows = _rows(found, numbers=("prediction_value", "score", "confidence"))
     return {row.pop("prediction_id"): Served(**row) for row in rows}
 
 

@@ -80,6 +80,7 @@ class Page:
     timestamp: array[int]
     value: array[float]
     score: array[float]
+    confidence: array[float]
     segment: tuple[array[int], _Texts, _Texts] | None  # ends as in `_Packed`, keys, values
 
     @classmethod
@@ -98,14 +99,16 @@ class Page:
             )
         )
         timestamp = _array(np.asarray(columns["timestamp"], np.int64))
-        value, score = (_numbers(columns.get(name), n) for name in ("prediction_value", "score"))
-        nbytes = _PAGE_BYTES + sum(map(sys.getsizeof, (timestamp, value, score)))
+        value, score, confidence = (
+            _numbers(columns.get(name), n) for name in ("prediction_value", "score", "confidence")
+        )
+        nbytes = _PAGE_BYTES + sum(map(sys.getsizeof, (timestamp, value, score, confidence)))
         nbytes += sum(text.nbytes for text in (ids, models, *texts))
         column, segment = columns.get("segment"), None
         if isinstance(column, MapColumn):
             segment = _ends(column.ends), _texts(column.keys), _texts(column.values)
             nbytes += sys.getsizeof(segment[0]) + segment[1].nbytes + segment[2].nbytes
-        return cls(n, nbytes, ids, models, texts, timestamp, value, score, segment)
+        return cls(n, nbytes, ids, models, texts, timestamp, value, score, confidence, segment)
 
     def keys(self) -> tuple[list[str], list[str]]:
         """The models and the ids of all rows."""
@@ -126,6 +129,7 @@ class Page:
             prediction=prediction,
             prediction_value=self.value[row],
             score=self.score[row],
+            confidence=self.confidence[row],
             request_id=request_id,
             segment=self._segment(row, segments),
         )

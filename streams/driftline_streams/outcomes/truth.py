@@ -18,6 +18,7 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
     prediction: str
     prediction_value: float  # NaN when the prediction is no number
     score: float  # NaN without one
+    confidence: float  # NaN without one
     request_id: str
     segment: dict[str, str]
 
@@ -31,6 +32,8 @@ class Truth(msgspec.Struct, kw_only=True, gc=False, eq=False):
     value: float  # NaN when the label is no number
     timestamp_ms: int
     weight: float
+    source: str  # empty when it names none
+    position: int | None
     topic: str
     partition: int
     offset: int

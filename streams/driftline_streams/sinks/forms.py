@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from driftline_streams.kernel.effects import ArrayColumn, Coded, Column, MapColumn
+from driftline_streams.kernel.effects import ArrayColumn, Coded, Column, MapColumn, WideInts
 
 Array = npt.NDArray[Any]
 
@@ -23,6 +23,8 @@ def length(column: Column) -> int:
             return len(column.codes)
         case MapColumn() | ArrayColumn():
             return len(column.ends)
+        case WideInts():
+            return len(column.values)
         case _:
             return len(column)
 
@@ -38,7 +40,7 @@ def texts(column: Column) -> Sequence[str]:
     """A column of strings as a sequence; raises ValueError when it holds something else."""
     if isinstance(column, np.ndarray) and column.dtype.kind in "OU":
         return column.tolist()  # type: ignore[no-any-return]
-    if isinstance(column, (np.ndarray, MapColumn, ArrayColumn, Coded, str)):
+    if isinstance(column, (np.ndarray, MapColumn, ArrayColumn, Coded, WideInts, str)):
         raise ValueError(f"strings come as a sequence of str or as Coded, not as {form(column)}")
     return column
 

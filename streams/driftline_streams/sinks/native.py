@@ -21,7 +21,7 @@ from typing import Protocol
 
 import numpy as np
 
-from driftline_streams.kernel.effects import ArrayColumn, Coded, Column, MapColumn, Rows
+from driftline_streams.kernel.effects import ArrayColumn, Coded, Column, MapColumn, Rows, WideInts
 from driftline_streams.sinks.forms import Array, checked, exactly, factorized, form, length, numbers, texts
 
 Buffers = list[bytes | memoryview]
@@ -55,6 +55,24 @@ class Number:
         if np.ma.is_masked(column):
             raise ValueError(f"{self.name} has no NULL, but some values are masked")
         out.append(np.ascontiguousarray(exactly(numbers(column), self.dtype, self.name)).data)
+
+
+@dataclass(frozen=True, slots=True)
+class Wide:
+    """Integers of 128 bits without a sign."""
+
+    name: str = "UInt128"
+
+    def prefix(self) -> bytes:
+        return b""
+
+    def write(self, out: Buffers, column: Column, n: int) -> None:
+        if not isinstance(column, WideInts):
+            raise ValueError(f"{self.name} takes WideInts, not {form(column)}")
+        try:
+            out.append(b"".join([value.to_bytes(16, "little") for value in column.values]))
+        except OverflowError as error:
+            raise ValueError(f"a number does not fit {self.name}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +223,8 @@ def parse(name: str) -> Type:
             found = Nullable(number)
         case "Map", [key, value]:
             found = Map(parse(key), parse(value))
+        case "UInt128", []:
+            found = Wide()
         case "Array", [value]:
             found = ArrayOf(parse(value))
         case "SimpleAggregateFunction", [_, inner]:
