@@ -86,6 +86,10 @@ def outcomes(client: Client) -> None:
         client.command(
             """
             INSERT INTO outcomes
+            (
+                prediction_id, model, version, role, kind, timestamp, label_timestamp, prediction, label,
+                predicted_positive, positive, score, weight, request_id, precedence
+            )
             WITH
                 number % 18 AS place, intDiv(number, 18) + {first:UInt32} AS hour,
                 toDateTime64({start:Int64} + hour * 3600 + place * 120, 3, 'UTC') AS at,
@@ -94,9 +98,9 @@ def outcomes(client: Client) -> None:
                 truth != missed AS said
             SELECT
                 concat({version:String}, '-', toString(hour), '-', toString(place)), {model:String}, {version:String},
-                {role:String}, at, at + INTERVAL 5 HOUR, if(said, 'true', 'false'), if(truth, 'true', 'false'),
-                NULL, NULL, said, truth, least(1., 0.2 + 0.5 * said + (cityHash64(hour, place) % 100) / 400), 1,
-                concat(toString(hour), '-', toString(place)), map()
+                {role:String}, 'binary', at, at + INTERVAL 5 HOUR, if(said, 'true', 'false'), if(truth, 'true', 'false'),
+                said, truth, least(1., 0.2 + 0.5 * said + (cityHash64(hour, place) % 100) / 400), 1,
+                concat(toString(hour), '-', toString(place)), 1
             FROM numbers({n:UInt32})
             WHERE hour < 57 * 24 OR place < 6
             """,
