@@ -192,8 +192,9 @@ CREATE TABLE performance
     -- classes
     classified        UInt64,
     classified_weight Float64,
+    binaries          UInt64 COMMENT 'of these of models that tell one class from the rest',
     correct           Float64,
-    confusion         Map(String, Float64) COMMENT 'predicted, \x1f, true class; of binary models of "1" and "0"',
+    confusion         Map(String, Float64) COMMENT 'predicted, \x1f, true class; of binary models of "1" and "0"; of many classes the rarest are \x1eother',
     -- probabilities of the positive class, or, of several classes, of the predicted one (then positive means right)
     scored            UInt64,
     positives         Map(Int32, Float64) COMMENT 'bucket floor(128 ln(s/(1-s))), at most ±3840 to weight of positives',
@@ -208,6 +209,8 @@ CREATE TABLE performance
     surprise          Float64 COMMENT '-ln of what was given to the truth',
     surprise2         Float64,
     surprised         Float64 COMMENT 'weight of what surprise sums',
+    confident         UInt64 COMMENT 'with a probability of 0.95 or more for the predicted class',
+    confident_wrong   UInt64,
     -- numbers; a residual is prediction minus truth
     measured          UInt64,
     measured_weight   Float64,
@@ -217,6 +220,10 @@ CREATE TABLE performance
     fourth_powers     Float64,
     truths            Float64,
     truth_squares     Float64,
+    truth_cubes       Float64,
+    truth_fourths     Float64,
+    cross_cubes       Float64 COMMENT 'of squared residuals times truths',
+    cross_fourths     Float64 COMMENT 'of squared residuals times squared truths',
     relative          Float64 COMMENT 'weight of truths other than 0',
     relative_errors   Float64 COMMENT 'of |residual / truth|',
     relative_errors2  Float64,
