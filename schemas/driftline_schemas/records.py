@@ -65,14 +65,17 @@ class Prediction(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
 
 
 class Label(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The truth about one prediction; a later one for the same prediction corrects it. Message key: `prediction_id`."""
+    """The truth about one prediction; a later one for the same prediction corrects it. Message key: `prediction_id`.
+
+    Of several sources the most trusted holds, by `label_sources` of the model's spec, of one source the latest.
+    """
 
     prediction_id: Identifier
     model: Name
     label: float | str | bool
     timestamp: Instant
     weight: NonNegative = 1.0
-    source: str | None = None
+    source: Annotated[str, Meta(max_length=MAX_NAME)] | None = None
     position: Annotated[int, Meta(ge=1)] | None = None  # of an item in a list that was shown, the first is 1
 
 
@@ -286,7 +289,11 @@ class Detection(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Outcome(Struct, frozen=True, kw_only=True, tag_field="kind"):
-    """A prediction with the truth that holds, whatever it predicts. Message key: `model`."""
+    """A prediction with a truth, whatever it predicts. Message key: `model`.
+
+    Of several outcomes of a prediction the one with the greatest `precedence`, compared as text, holds: by trust in the
+    source, then by the time of the label, then by its place in Kafka.
+    """
 
     prediction_id: str
     model: str
@@ -300,6 +307,7 @@ class Outcome(Struct, frozen=True, kw_only=True, tag_field="kind"):
     confidence: float | None
     weight: float
     source: str  # of the label; empty when it names none
+    precedence: str  # 32 hexadecimal digits
     request_id: str
     segment: dict[str, str]
 

@@ -57,4 +57,5 @@ def label(told: Row, time_ms: int) -> Row:
         "timestamp_ms": time_ms,
         "weight": told.get("weight", 1.0),
         "source": told.get("source", ""),
+        "trust": 0,
     }

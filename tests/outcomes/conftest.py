@@ -64,6 +64,8 @@ def predictions(first_offset: int, *events: dict[str, Any]) -> Rows:
         "prediction": "true",
         "prediction_value": np.nan,
         "score": 0.75,
+        "confidence": np.nan,
+        "probabilities": {},
         "role": "champion",
         "request_id": "",
         "segment": {},
@@ -80,7 +82,8 @@ def predictions(first_offset: int, *events: dict[str, Any]) -> Rows:
             "timestamp": np.array([event["timestamp"] for event in full], np.int64),
             **{name: [event[name] for event in full] for name in ("version", "status", "prediction", "role")},
             "request_id": [event["request_id"] for event in full],
-            **{name: np.array([event[name] for event in full]) for name in ("prediction_value", "score")},
+            **{name: np.array([event[name] for event in full]) for name in ("prediction_value", "score", "confidence")},
+            "probabilities": MapColumn.of([event["probabilities"] for event in full], np.float64),
             "segment": MapColumn(
                 np.cumsum([len(segment) for segment in segments], dtype=np.uint64),
                 [key for segment in segments for key in segment],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -49,11 +50,13 @@ async def test_a_label_meets_an_old_prediction_in_clickhouse(worker: Worker) -> 
 
 async def test_hot_and_cold_give_the_same_outcome(worker: Worker) -> None:
     event = {"prediction_id": "a", "version": "2", "role": "shadow", "segment": {"x": "y"}, "prediction_value": 1.5}
-    rows = predictions(0, event | {"score": float("nan"), "prediction": "1.5"})
+    event |= {"score": float("nan"), "confidence": 0.5, "prediction": "1.5", "probabilities": {"2": 0.1, "1.5": 0.7}}
+    rows = predictions(0, event)
     await worker.stored(rows, remember=False)
-    cold = await worker.labelled(label("a", 2))
+    batch = Batch([label("a", 2)], 0)
+    cold = await worker.join(batch, NOW_MS)
     worker.join.remember(rows)
-    hot = await worker.labelled(label("a", 2))
+    hot = await worker.join(batch, NOW_MS)
     assert worker.recent.hits == 1
     assert cold.outcomes_name == hot.outcomes_name != ""
 
@@ -95,6 +98,35 @@ async def test_the_later_label_corrects_the_earlier_one_in_either_order(
         for message in messages:
             await worker.labelled(message)
     assert await worker.outcomes() == {"a": "right"}
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4))))
+async def test_the_most_trusted_source_holds_in_any_order(worker: Worker, order: tuple[int, ...]) -> None:
+    worker.catalog.update(ModelSpec(model="m", kind="multiclass", label_sources=["tower", "crm"]))
+    await worker.stored(predictions(0, {"prediction_id": "a", "probabilities": {"held": 0.25, "x": 0.5}}))
+    told = (
+        label("a", "first", source="tower"),
+        label("a", "held", NOW_MS + 1, source="tower"),
+        label("a", "late", NOW_MS + 2, source="crm"),
+        label("a", "unnamed", NOW_MS + 3, source="a guess"),
+    )
+    await worker.labelled(*(told[i] for i in order[:2]))
+    for i in order[2:]:
+        await worker.labelled(told[i])
+    assert (await Worker(worker.database).join.recover([LABELS], NOW_MS + 10)).waiting == 0
+    [row] = await worker.database.query(
+        "SELECT label, source, kind, label_probability, precedence = (SELECT max(precedence) FROM labels) AS greatest"
+        " FROM outcomes FINAL"
+    )
+    assert row == {
+        "label": "held",
+        "source": "tower",
+        "kind": "multiclass",
+        "label_probability": 0.25,
+        "greatest": 1,
+    }
+    greatest = max(worker.published, key=lambda outcome: outcome.precedence)
+    assert greatest.label == "held"
 
 
 async def test_of_duplicate_predictions_the_first_in_kafka_counts(worker: Worker) -> None:

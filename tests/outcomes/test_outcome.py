@@ -15,7 +15,9 @@ from driftline_streams.outcomes.truth import Served, Truth
 Terms = tuple[bool | None, bool | None, float | None, float | None]
 
 
-def made(prediction: str, label: str, spec: ModelSpec, *, described: bool = True, at_ms: int = 0) -> AnyOutcome:
+def made(
+    prediction: str, label: str, spec: ModelSpec, *, described: bool = True, at_ms: int = 0, offset: int = 0
+) -> AnyOutcome:
     def number(text: str) -> float:
         try:
             return float(text)
@@ -30,10 +32,11 @@ def made(prediction: str, label: str, spec: ModelSpec, *, described: bool = True
         timestamp_ms=at_ms,
         weight=1,
         source="",
+        trust=0,
         position=None,
         topic="t",
         partition=0,
-        offset=0,
+        offset=offset,
         ingested_ms=0,
     )
     served = Served(
@@ -47,6 +50,7 @@ def made(prediction: str, label: str, spec: ModelSpec, *, described: bool = True
         confidence=math.nan,
         request_id="",
         segment={},
+        probabilities={},
     )
     return outcome(truth, served, spec, described=described)
 
@@ -81,9 +85,12 @@ def test_terms_follow_the_kind_of_the_model(
 
 
 def test_the_latest_label_stands_and_the_later_message_when_they_tie() -> None:
-    first, second, tied = (made("1", label, BINARY, at_ms=at) for label, at in (("0", 5), ("1", 4), ("2", 5)))
+    first, second, tied = (
+        made("1", label, BINARY, at_ms=at, offset=offset)
+        for offset, (label, at) in enumerate((("0", 5), ("1", 4), ("2", 5)))
+    )
     assert latest([first, second]) == [first]
-    assert latest([first, tied]) == [tied]
+    assert latest([first, tied]) == latest([tied, first]) == [tied]
 
 
 def test_the_name_of_effects_is_that_of_their_content() -> None:

@@ -17,6 +17,7 @@ def truth(offset: int, prediction_id: str = "a", partition: int = 0) -> Truth:
         timestamp_ms=0,
         weight=1,
         source="",
+        trust=0,
         position=None,
         topic="t",
         partition=partition,

@@ -89,9 +89,10 @@ class Books:
 
     def insert_outcomes(self, places: range, *, label_ms: int = NOW_MS) -> None:
         self.run(
-            "INSERT INTO outcomes (prediction_id, model, version, timestamp, label_timestamp) "
+            "INSERT INTO outcomes (prediction_id, model, version, timestamp, label_timestamp, precedence) "
             f"SELECT concat('0-', toString(number)), 'm', '1', fromUnixTimestamp64Milli({NOW_MS}), "
-            f"fromUnixTimestamp64Milli({label_ms}) FROM numbers({places.start}, {len(places)})"
+            f"fromUnixTimestamp64Milli({label_ms}), bitOr(bitShiftLeft(toUInt128({label_ms}), 68), "
+            f"toUInt128(number)) FROM numbers({places.start}, {len(places)})"
         )
 
     def delete(self, table: str, condition: str) -> None:

@@ -54,11 +54,15 @@ CREATE TABLE labels
     timestamp     DateTime64(3, 'UTC') COMMENT 'when the truth was known',
     weight        Float64,
     source        LowCardinality(String),
+    trust         UInt16 COMMENT 'in the source, by label_sources of the spec when the label was read; 0 of one not named there',
     position      Nullable(UInt32) COMMENT 'of an item in a list that was shown',
     topic         LowCardinality(String),
     partition     UInt32,
     offset        UInt64,
     ingested_at   DateTime64(3, 'UTC'),
+    precedence    UInt128 ALIAS bitOr(
+        bitShiftLeft(bitOr(bitShiftLeft(toUInt128(trust), 44), toUInt128(toUnixTimestamp64Milli(timestamp))), 68),
+        bitOr(bitShiftLeft(toUInt128(partition), 48), toUInt128(offset))) COMMENT 'of the labels of a prediction the one with the largest holds',
     INDEX prediction_id_bloom prediction_id TYPE bloom_filter(0.01) GRANULARITY 4,
     INDEX timestamp_range timestamp TYPE minmax GRANULARITY 1,
     INDEX offset_range offset TYPE minmax GRANULARITY 1

@@ -18,7 +18,7 @@ from driftline_streams.kernel.clock import to_ms
 from driftline_streams.kernel.decoding import decode_all, out_of_time
 from driftline_streams.kernel.effects import Coded, Rows
 from driftline_streams.kernel.refused import Reject
-from driftline_streams.outcomes.truth import Truth
+from driftline_streams.outcomes.truth import Truth, trust
 
 _DECODER = msgspec.json.Decoder(Label)
 
@@ -46,7 +46,7 @@ def read(
         if wrong is not None:
             rejects.append(Reject(index, *wrong))
             continue
-        value = label.label
+        value, source = label.label, label.source or ""
         truths.append(
             Truth(
                 model=model,
@@ -55,7 +55,8 @@ def read(
                 value=value if type(value) is float else math.nan,
                 timestamp_ms=time_ms,
                 weight=label.weight,
-                source=label.source or "",
+                source=source,
+                trust=trust(source, spec.label_sources),
                 position=label.position,
                 topic=topic,
                 partition=partition,
@@ -93,6 +94,7 @@ def _rows(truths: Sequence[Truth], topic: str, partition: int) -> Rows:
             "timestamp": np.array([truth.timestamp_ms for truth in truths], np.int64),
             "weight": np.array([truth.weight for truth in truths], np.float64),
             "source": [truth.source for truth in truths],
+            "trust": np.array([truth.trust for truth in truths], np.uint16),
             # `None` becomes NaN, which is NULL.
             "position": np.array([truth.position for truth in truths], np.float64),
             "topic": Coded.constant(topic, n),

@@ -20,7 +20,7 @@ PREDICTIONS = """
 SELECT
     prediction_id, version, role, toUnixTimestamp64Milli(timestamp) AS timestamp_ms,
     status = 'ok' AS answered, prediction, prediction_value, score, confidence, request_id,
-    segment
+    segment, probabilities
 FROM predictions
 WHERE model = {model:String}
     AND timestamp BETWEEN fromUnixTimestamp64Milli({since_ms:Int64}) AND fromUnixTimestamp64Milli({until_ms:Int64})
@@ -29,16 +29,17 @@ ORDER BY predictions.topic, predictions.partition, predictions.offset, predictio
 LIMIT 1 BY prediction_id
 """
 
-# A label is joined when an outcome carries it or a later one; a correction that is not yet joined is found as well.
+# A label is joined when an outcome carries it or one of greater precedence; a correction that is not yet joined is
+# found as well.
 # `part` of `parts` by the hash of the id bounds the memory of the join.
 UNJOINED = """
 SELECT
     model, prediction_id, label, label_value AS value, toUnixTimestamp64Milli(timestamp) AS timestamp_ms, weight,
-    source, position, topic, partition, offset, toUnixTimestamp64Milli(ingested_at) AS ingested_ms
+    source, trust, position, topic, partition, offset, toUnixTimestamp64Milli(ingested_at) AS ingested_ms
 FROM labels
 LEFT JOIN
 (
-    SELECT model, prediction_id, max(label_timestamp) AS joined
+    SELECT model, prediction_id, max(precedence) AS joined
     FROM outcomes
     WHERE cityHash64(prediction_id) % {parts:UInt32} = {part:UInt32}
         AND timestamp >= fromUnixTimestamp64Milli({oldest_ms:Int64})
@@ -47,7 +48,7 @@ LEFT JOIN
 WHERE topic = {topic:String} AND has({partitions:Array(UInt32)}, partition)
     AND ingested_at >= fromUnixTimestamp64Milli({since_ms:Int64})
     AND cityHash64(labels.prediction_id) % {parts:UInt32} = {part:UInt32}
-    AND known.joined < labels.timestamp
+    AND known.joined < labels.precedence
     AND ({served:UInt8} = 0 OR (labels.model, labels.prediction_id) IN (
         SELECT model, prediction_id FROM predictions
         WHERE cityHash64(prediction_id) % {parts:UInt32} = {part:UInt32}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -59,6 +59,7 @@ def outcome(truth: Truth, served: Served, spec: ModelSpec, *, described: bool) -
         "confidence": _number(served.confidence),
         "weight": truth.weight,
         "source": truth.source,
+        "precedence": f"{truth.precedence:032x}",
         "request_id": served.request_id,
         "segment": served.segment,
     }
@@ -77,7 +78,15 @@ def outcome(truth: Truth, served: Served, spec: ModelSpec, *, described: bool) -
             relevance = truth.value if truth.label not in _BOOLEAN else float(is_positive(truth.label, "true"))
             return RankingOutcome(relevance=relevance, position=truth.position, **common)
         case _:
-            return ClassOutcome(label_probability=None, **common)
+            return ClassOutcome(label_probability=_given(served.probabilities, truth.label), **common)
+
+
+def _given(probabilities: Mapping[str, float], label: str) -> float | None:
+    """What the model gave a class: one that it does not name can have no more than the others left."""
+    if not probabilities:
+        return None
+    named = probabilities.get(label)
+    return max(0.0, 1.0 - math.fsum(probabilities.values())) if named is None else named
 
 
 def _kind(truth: Truth, served: Served, spec: ModelSpec, *, described: bool) -> str:
@@ -92,12 +101,12 @@ def _kind(truth: Truth, served: Served, spec: ModelSpec, *, described: bool) -> 
 
 
 def latest(outcomes: Sequence[AnyOutcome]) -> list[AnyOutcome]:
-    """Of several outcomes of one prediction the one whose label is latest, the later in the sequence when they tie."""
+    """Of several outcomes of one prediction the one whose label holds."""
     kept: dict[tuple[str, str], AnyOutcome] = {}
     for each in outcomes:
         key = (each.model, each.prediction_id)
         known = kept.get(key)
-        if known is None or each.label_ms >= known.label_ms:
+        if known is None or each.precedence >= known.precedence:
             kept[key] = each
     return list(kept.values())
 
@@ -189,7 +198,7 @@ def _rows(outcomes: Sequence[AnyOutcome]) -> Rows:
             "source": _coded([each.source for each in outcomes]),
             "request_id": [each.request_id for each in outcomes],
             "segment": segment,
-            "precedence": WideInts([each.label_ms for each in outcomes]),
+            "precedence": WideInts([int(each.precedence, 16) for each in outcomes]),
         },
     )
 

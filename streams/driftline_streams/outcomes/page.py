@@ -82,6 +82,7 @@ class Page:
     score: array[float]
     confidence: array[float]
     segment: tuple[array[int], _Texts, _Texts] | None  # ends as in `_Packed`, keys, values
+    probabilities: tuple[array[int], _Texts, array[float]] | None  # likewise; `None` where no row has any
 
     @classmethod
     def of(cls, rows: Rows) -> Page:
@@ -108,7 +109,12 @@ class Page:
         if isinstance(column, MapColumn):
             segment = _ends(column.ends), _texts(column.keys), _texts(column.values)
             nbytes += sys.getsizeof(segment[0]) + segment[1].nbytes + segment[2].nbytes
-        return cls(n, nbytes, ids, models, texts, timestamp, value, score, confidence, segment)
+        column, probabilities = columns.get("probabilities"), None
+        if isinstance(column, MapColumn) and column.ends[-1]:
+            given = _numbers(column.values, int(column.ends[-1]))
+            probabilities = _ends(column.ends), _texts(column.keys), given
+            nbytes += sys.getsizeof(probabilities[0]) + probabilities[1].nbytes + sys.getsizeof(given)
+        return cls(n, nbytes, ids, models, texts, timestamp, value, score, confidence, segment, probabilities)
 
     def keys(self) -> tuple[list[str], list[str]]:
         """The models and the ids of all rows."""
@@ -132,7 +138,14 @@ class Page:
             confidence=self.confidence[row],
             request_id=request_id,
             segment=self._segment(row, segments),
+            probabilities=self._probabilities(row),
         )
+
+    def _probabilities(self, row: int) -> dict[str, float]:
+        if self.probabilities is None:
+            return {}
+        ends, keys, values = self.probabilities
+        return {keys.at(i): values[i] for i in range(ends[row], ends[row + 1])}
 
     def _segment(self, row: int, segments: dict[bytes, dict[str, str]]) -> dict[str, str]:
         if self.segment is None:

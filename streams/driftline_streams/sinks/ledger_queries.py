@@ -46,13 +46,14 @@ SELECT
     (SELECT count() FROM predictions WHERE timestamp < {since:DateTime('UTC')}) AS stored
 """
 
+# By time and place: trust may have changed between two readings of a batch.
 _UNFOUNDED = """(
         SELECT count()
         FROM outcomes
         LEFT ANTI JOIN labels
             ON labels.model = outcomes.model AND labels.prediction_id = outcomes.prediction_id
-            AND labels.timestamp = outcomes.label_timestamp
-    )"""
+            AND bitAnd(labels.precedence, {place}) = bitAnd(outcomes.precedence, {place})
+    )""".format(place="bitShiftLeft(toUInt128(1), 112) - 1")
 
 # No prediction that a counted label can belong to is older.
 _SINCE = """
@@ -64,16 +65,16 @@ _SINCE = """
 def labels(where: str, *, recent: bool) -> str:
     """One row, named as the fields of `Labels`.
 
-    A label is joined when an outcome carries it or a later one, and belongs to a prediction within the times of
-    `outcomes.truth.belongs`; of several with its id, the first in Kafka counts. A `recent` account reads no further
-    back than that, and looks for no outcomes without a label.
+    A label is joined when an outcome carries it or one that takes precedence, and belongs to a prediction within the
+    times of `outcomes.truth.belongs`; of several with its id, the first in Kafka counts. A `recent` account reads no
+    further back than that, and looks for no outcomes without a label.
     """
     since, unfounded = (_SINCE, "0") if recent else ("1", _UNFOUNDED)
     return f"""
     WITH
         counted AS
         (
-            SELECT *
+            SELECT *, precedence
             FROM labels
             WHERE topic = {{topic:String}} AND ({where})
                 AND offset >= {{begins:Map(UInt32, UInt64)}}[partition]
@@ -85,12 +86,12 @@ def labels(where: str, *, recent: bool) -> str:
             FROM counted
             LEFT JOIN
             (
-                SELECT model, prediction_id, max(label_timestamp) AS joined
+                SELECT model, prediction_id, max(precedence) AS joined
                 FROM outcomes
                 WHERE {since}
                 GROUP BY model, prediction_id
             ) AS known ON known.model = counted.model AND known.prediction_id = counted.prediction_id
-            WHERE known.joined < counted.timestamp
+            WHERE known.joined < counted.precedence
         ),
         pairs AS
         (
