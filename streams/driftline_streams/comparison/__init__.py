@@ -1,0 +1,1 @@
+"""Comparison: challengers against champions, segments against the rest, groups against each other, on settled truth."""
