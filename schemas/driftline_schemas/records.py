@@ -279,6 +279,7 @@ class Detection(Struct, frozen=True, kw_only=True, omit_defaults=True):
     detail: str  # one sentence for a person
     dim: str = ""  # segment key; empty for all events
     value: str = ""  # segment value
+    role: Literal["", "champion", "challenger", "shadow"] = ""  # empty where predictions are not told apart by it
     low: float | None = None  # 95 % interval of the effect
     high: float | None = None
     seasonal: bool = False  # whether the hour of the week was taken into account

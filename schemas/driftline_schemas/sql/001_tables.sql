@@ -256,6 +256,7 @@ CREATE TABLE comparisons
     challenger         LowCardinality(String) COMMENT 'version',
     role               LowCardinality(String) COMMENT 'challenger or shadow',
     day                Date,
+    newest             Date COMMENT 'of the answers of the challenger in these pairs',
     n                  UInt64 COMMENT 'pairs with both truths',
     compared           UInt64 COMMENT 'pairs of classes',
     both_right         UInt64,
@@ -271,6 +272,27 @@ CREATE TABLE comparisons
 ENGINE = ReplacingMergeTree(computed_at)
 PARTITION BY toYYYYMM(day)
 ORDER BY (model, champion, challenger, role, day)
+SETTINGS non_replicated_deduplication_window = 10000;
+
+-- What the pairs of all settled days up to one say together: an interval that holds at all times at once.
+CREATE TABLE verdicts
+(
+    model       LowCardinality(String),
+    champion    LowCardinality(String) COMMENT 'version',
+    challenger  LowCardinality(String) COMMENT 'version',
+    role        LowCardinality(String) COMMENT 'challenger or shadow',
+    through     Date COMMENT 'the last of the days, all of which are settled',
+    metric      LowCardinality(String) COMMENT 'accuracy or mae',
+    n           UInt64 COMMENT 'pairs',
+    difference  Float64 COMMENT 'of the metric, challenger minus champion',
+    low         Nullable(Float64) COMMENT 'NULL where it has no end',
+    high        Nullable(Float64),
+    verdict     LowCardinality(String) COMMENT 'better, worse or not yet: of the challenger',
+    computed_at DateTime64(3, 'UTC')
+)
+ENGINE = ReplacingMergeTree(computed_at)
+PARTITION BY toYYYYMM(through)
+ORDER BY (model, champion, challenger, role, through)
 SETTINGS non_replicated_deduplication_window = 10000;
 
 -- What a number will be, or would be, while its truth is not known.
@@ -351,6 +373,7 @@ CREATE TABLE detections
     detail      String,
     dim         LowCardinality(String) COMMENT 'segment key; empty for all events',
     value       LowCardinality(String) COMMENT 'segment value',
+    role        LowCardinality(String) COMMENT 'of the predictions; empty where they are not told apart by it',
     low         Nullable(Float64) COMMENT '95 % interval of the effect',
     high        Nullable(Float64),
     seasonal    UInt8 COMMENT 'whether the hour of the week was taken into account',

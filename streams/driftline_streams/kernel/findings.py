@@ -18,7 +18,7 @@ from driftline_streams.kernel.effects import Effects, MapColumn, Message, Rows
 
 _TEXTS = (
     *("id", "model", "version", "signal", "kind", "method", "direction", "reference", "detail"),
-    *("dim", "value", "shape"),
+    *("dim", "value", "role", "shape"),
 )
 _NUMBERS = ("statistic", "threshold", "effect", "p_value", "before", "after", "low", "high")
 _encode = msgspec.json.Encoder().encode
