@@ -1,6 +1,6 @@
 """Which segments explain a change: because there are more or fewer of their events, or because they changed themselves.
 
-In the walk: `test_windows` asks for every finding about a whole test window, and the alert names the first ones.
+In the walk: `open_test_windows` asks for every finding about a whole test window, and the alert names the first ones.
 
 Every change asked about is one of a mean over events: of the value itself for numbers, of being null for nulls, else of
 a score that is +1/2 in the bins that have gained and -1/2 in those that have lost, whose mean moves by exactly the

@@ -1,6 +1,6 @@
 """Feature windows of one model version: changes of level of each numeric signal.
 
-In the walk: `detect` feeds the closed feature windows in the order of event time, here and to `test_windows`.
+In the walk: `detect` feeds the closed feature windows in the order of event time, here and to `open_test_windows`.
 """
 
 from __future__ import annotations

@@ -28,14 +28,14 @@ from driftline_schemas.records import Partial
 from driftline_streams.detectors.errors import ErrorsState, ErrorStream
 from driftline_streams.detectors.features import Features, FeaturesState
 from driftline_streams.detectors.levels import Levels, LevelsState
-from driftline_streams.detectors.silence import Silence
-from driftline_streams.detectors.test_windows import (
+from driftline_streams.detectors.open_test_windows import (
+    OpenTestWindows,
     Segments,
-    TestWindows,
-    TestWindowsState,
-    TestWindowState,
+    Widths,
+    WidthState,
     widths_of,
 )
+from driftline_streams.detectors.silence import Silence
 from driftline_streams.errors import BrokenInvariant
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.windows.cells import WideCell
@@ -72,7 +72,7 @@ class Detectors(NamedTuple):
     levels: Levels
     features: Features
     errors: ErrorStream
-    tests: TestWindows
+    tests: OpenTestWindows
 
 
 class ModelMemory:
@@ -104,13 +104,13 @@ class ModelMemory:
             levels = self._load(version, "levels", LevelsState)
             features = self._load(version, "features", FeaturesState)
             errors = self._load(version, "errors", ErrorsState)
-            widths_ms = self._load(version, "tests", TestWindowsState).widths_ms
-            tests = {width: self._load(version, f"tests{_JOIN}{width}", TestWindowState) for width in widths_ms}
+            widths_ms = self._load(version, "tests", Widths).widths_ms
+            tests = {width: self._load(version, f"tests{_JOIN}{width}", WidthState) for width in widths_ms}
             made = self._made[version] = Detectors(
                 Levels(spec, version, reference, levels),
                 Features(spec, version, reference, features),
                 ErrorStream(spec, version, errors),
-                TestWindows(spec, version, reference, tests),
+                OpenTestWindows(spec, version, reference, tests),
             )
         self._touched.add(version)
         return made
@@ -137,7 +137,7 @@ class ModelMemory:
 
     def forget(self, version: str) -> None:
         """Drop the detectors of a version, its segments, and when it has spoken."""
-        widths_ms = self._load(version, "tests", TestWindowsState).widths_ms
+        widths_ms = self._load(version, "tests", Widths).widths_ms
         self.silence.forget(version)
         for made in (self._made, self._slices):
             made.pop(version, None)
@@ -175,14 +175,14 @@ class ModelMemory:
         self.stored = self._state[self.name] = pack(ModelState(self.windows, self.silence))
         self.changed = False
 
-    def _store_tests(self, version: str, tests: TestWindows) -> None:
-        before, now = self._load(version, "tests", TestWindowsState).widths_ms, sorted(tests.states)
+    def _store_tests(self, version: str, tests: OpenTestWindows) -> None:
+        before, now = self._load(version, "tests", Widths).widths_ms, sorted(tests.states)
         for width_ms, state in tests.states.items():
             self._state[self._key(version, f"tests{_JOIN}{width_ms}")] = pack(state)
         for width_ms in set(before).difference(now):
             self._state.pop(self._key(version, f"tests{_JOIN}{width_ms}"), None)
         if before != now:
-            self._state[self._key(version, "tests")] = pack(TestWindowsState(now))
+            self._state[self._key(version, "tests")] = pack(Widths(now))
         tests.changed = False
 
     def _slices_of(self, version: str) -> Slices:

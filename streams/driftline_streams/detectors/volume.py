@@ -1,7 +1,7 @@
 """Did as many events come as usual: a test window against the rate that its reference was learned at.
 
-In the walk: `test_windows` asks for every closed test window of all events that spans a time, not a number of events.
-Only a reference that was taken from the served events of this version itself knows a rate: training data has none.
+In the walk: asked of every closed test window of all events that spans a time, not a number of events. Only a
+reference that was taken from the served events of this version itself knows a rate: training data has none.
 
 What is usual is known by the hour of the week where the reference has a rhythm of the week. Else days are compared with
 the mean day, and since weekends may well be empty, a third as much as the limit allows is not enough either.

@@ -33,7 +33,7 @@ Segments = Callable[[int, int], list[WideCell]]  # of the test window with this 
 Verdicts = tuple[list[Detection], list[Rows]]
 
 
-class TestWindowState(Struct, array_like=True):
+class WidthState(Struct, array_like=True):
     """What survives a restart, of the test windows of one width."""
 
     fed_until_ms: int = NEVER_MS  # end of the last feature window fed
@@ -44,7 +44,7 @@ class TestWindowState(Struct, array_like=True):
     compared_with: str = ""  # id of the reference
 
 
-class TestWindowsState(Struct, array_like=True):
+class Widths(Struct, array_like=True):
     """Which test windows a version has: their states are values of their own, for each can be large."""
 
     widths_ms: list[int] = field(default_factory=list)  # ascending, `BY_EVENTS` first
@@ -59,11 +59,11 @@ def widths_of(spec: ModelSpec, feature_width_ms: int) -> list[int]:
     return sorted({-(-width_s * 1000 // feature_width_ms) * feature_width_ms for width_s in spec.test_windows_s})
 
 
-class TestWindows:
+class OpenTestWindows:
     """The open test windows of one model version."""
 
     def __init__(
-        self, spec: ModelSpec, version: str, reference: Reference | None, states: dict[int, TestWindowState]
+        self, spec: ModelSpec, version: str, reference: Reference | None, states: dict[int, WidthState]
     ) -> None:
         ignored = frozenset(f"feature:{name}" for name, feature in spec.features.items() if not feature.monitor)
         self._spec, self._judge = spec, Judge(spec, version, reference, ignored)
@@ -89,7 +89,7 @@ class TestWindows:
         for width_ms in self.states.keys() - widths:  # the spec has changed
             del self.states[width_ms]
         for width_ms in widths:
-            state = self.states.setdefault(width_ms, TestWindowState())
+            state = self.states.setdefault(width_ms, WidthState())
             if cell.start_ms < state.fed_until_ms:
                 continue
             self.changed = True
@@ -106,7 +106,7 @@ class TestWindows:
             for verdict in self._close_due(width_ms, self.states[width_ms], until_ms, segments, now_ms)
         )
 
-    def _add(self, width_ms: int, state: TestWindowState, cell: WideCell, now_ms: int) -> Iterator[Verdicts]:
+    def _add(self, width_ms: int, state: WidthState, cell: WideCell, now_ms: int) -> Iterator[Verdicts]:
         start_ms = cell.start_ms if width_ms == BY_EVENTS else window_start(cell.start_ms, width_ms)
         if start_ms < state.judged_until_ms:  # the rest of a test window that a clock has closed early
             return
@@ -120,7 +120,7 @@ class TestWindows:
                 yield self._close(width_ms, state.open, [], now_ms)
 
     def _close_due(
-        self, width_ms: int, state: TestWindowState, until_ms: int, segments: Segments, now_ms: int
+        self, width_ms: int, state: WidthState, until_ms: int, segments: Segments, now_ms: int
     ) -> Iterator[Verdicts]:
         longest = width_ms == max(self.states)
         while width_ms != BY_EVENTS and (test := state.open) is not None and test.start_ms + test.width_ms <= until_ms:
