@@ -25,8 +25,8 @@ from driftline_streams.ingest.signals import Watchlists
 from driftline_streams.ingest.windows import WindowSums
 from driftline_streams.transport.worker import settle_memory
 
+from ..memory_batch import MemoryBatch
 from .events import START_MS, catalog, events
-from .memory import MemoryBatch
 
 _decode = msgspec.json.Decoder(Event).decode  # the least that reading can cost
 NOW_MS = START_MS + 60_000
@@ -50,7 +50,7 @@ def main(n: int) -> None:
     """Print the parts and the whole."""
     settle_memory()
     values, known = events(n, span_s=n / 20_000), catalog()
-    batch = MemoryBatch("driftline.predictions", values)
+    batch = MemoryBatch(values)
     print(f"{n} events of {sum(map(len, values)) / n:.0f} bytes")
     gc.freeze()
     read = Reader(known)

@@ -24,7 +24,7 @@ from driftline_streams.settings import Settings
 from driftline_streams.sinks.clickhouse import ClickHouse
 from driftline_streams.sinks.migrations import migrate
 
-from .memory import MemoryBatch
+from ..memory_batch import MemoryBatch
 from .services import started
 
 BATCH = 20_000
@@ -32,7 +32,7 @@ NOW_MS = int(time.time() * 1000)
 
 
 def batches(topic: str, messages: list[bytes]) -> list[MemoryBatch]:
-    return [MemoryBatch(topic, messages[i : i + BATCH], i) for i in range(0, len(messages), BATCH)]
+    return [MemoryBatch(messages[i : i + BATCH], i, topic) for i in range(0, len(messages), BATCH)]
 
 
 def events(n: int) -> tuple[list[bytes], list[bytes]]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -25,6 +23,7 @@ from driftline_streams.reference.build import build
 from driftline_streams.windows import slices as slices_module
 from driftline_streams.windows.slices import Slices, SlicesState
 
+from ..memory_batch import MemoryBatch
 from .builders import DAY, HOUR, SECOND, Worker, clock, features, partial
 
 START = 20_000 * DAY
@@ -172,32 +171,12 @@ def events(n: int, seed: int = 0, shifted: str = "") -> list[dict[str, Any]]:
     return made
 
 
-@dataclass(frozen=True)
-class MemoryBatch:
-    """Events at consecutive offsets of one partition."""
-
-    messages: Sequence[bytes]
-    first: int
-    topic: str = "driftline.predictions"
-    partition: int = SOURCE
-
-    @property
-    def last(self) -> int:
-        return self.first + len(self.messages) - 1
-
-    def offsets(self) -> list[int]:
-        return list(range(self.first, self.last + 1))
-
-    def values(self) -> Sequence[bytes]:
-        return self.messages
-
-
 def partials(catalog_: Catalog, sent: list[dict[str, Any]], size: int) -> list[Partial]:
     stage = Ingest(catalog_, "driftline")
     messages = [msgspec.json.encode(each) for each in sent]
     out: list[Partial] = []
     for first in range(0, len(sent), size):
-        result = stage(MemoryBatch(messages[first : first + size], first), START + DAY)
+        result = stage(MemoryBatch(messages[first : first + size], first, partition=SOURCE), START + DAY)
         found = [message for message in result.effects.messages if message.topic.endswith(".partials")]
         out += [msgspec.json.decode(message.value or b"", type=Partial) for message in found]
     return out

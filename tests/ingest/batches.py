@@ -1,10 +1,9 @@
-"""Batches that were never on a broker, and what is in the effects of one."""
+"""Batches of events, and what is in the effects of one."""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
@@ -14,27 +13,9 @@ from driftline_schemas.records import FeatureCell, Moments, Partial, Rejected
 from driftline_streams.ingest import IngestResult
 from driftline_streams.kernel.effects import Coded, Column, MapColumn, Rows
 
+from ..memory_batch import MemoryBatch
+
 NOW_MS = 1_790_000_000_000
-
-
-@dataclass(frozen=True)
-class MemoryBatch:
-    """Messages at consecutive offsets of one partition."""
-
-    messages: Sequence[bytes | None]
-    first: int = 100
-    topic: str = "driftline.predictions"
-    partition: int = 3
-
-    @property
-    def last(self) -> int:
-        return self.first + len(self.messages) - 1
-
-    def offsets(self) -> list[int]:
-        return list(range(self.first, self.last + 1))
-
-    def values(self) -> Sequence[bytes | None]:
-        return self.messages
 
 
 def event(**fields: Any) -> dict[str, Any]:
@@ -53,7 +34,7 @@ def event(**fields: Any) -> dict[str, Any]:
 def batch_of(*events: Mapping[str, Any] | bytes | None, first: int = 100) -> MemoryBatch:
     """A batch of events, or of the bytes themselves."""
     values = [e if e is None or isinstance(e, bytes) else msgspec.json.encode(e) for e in events]
-    return MemoryBatch(values, first)
+    return MemoryBatch(values, first, partition=3)
 
 
 def rows_of(result: IngestResult, table: str) -> list[dict[str, Any]]:

@@ -19,7 +19,8 @@ from driftline_streams.ingest import Ingest, IngestResult
 from driftline_streams.ingest.frame_events import Framed, FrameEvents
 from driftline_streams.kernel.catalog import Catalog
 
-from .batches import NOW_MS, MemoryBatch, batch_of, event, rejects_of, rows_of
+from ..memory_batch import MemoryBatch
+from .batches import NOW_MS, batch_of, event, rejects_of, rows_of
 from .strategies import TEXTS, catalogs, events
 from .test_learned import plain
 

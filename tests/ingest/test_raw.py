@@ -7,7 +7,8 @@ import math
 from driftline_streams.ingest import Ingest, IngestResult
 from driftline_streams.kernel.catalog import Catalog
 
-from .batches import NOW_MS, MemoryBatch, batch_of, event, rows_of
+from ..memory_batch import MemoryBatch
+from .batches import NOW_MS, batch_of, event, rows_of
 
 
 def ingest(batch: MemoryBatch) -> IngestResult:

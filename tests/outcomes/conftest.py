@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,29 +21,11 @@ from driftline_streams.outcomes.waiting import Waiting
 from driftline_streams.sinks.clickhouse import ClickHouse
 from driftline_streams.sinks.migrations import migrate
 
+from ..memory_batch import MemoryBatch
+
 NOW_MS = 1_750_000_000_000
 DAY_MS = 86_400_000
 LABELS = ("t.labels", 0)
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Consecutive messages, as the transport hands them over."""
-
-    messages: Sequence[bytes | None]
-    first: int
-    topic: str = "t.labels"
-    partition: int = 0
-
-    @property
-    def last(self) -> int:
-        return self.first + len(self.messages) - 1
-
-    def offsets(self) -> list[int]:
-        return list(range(self.first, self.last + 1))
-
-    def values(self) -> list[bytes | None]:
-        return list(self.messages)
 
 
 def label(prediction_id: str, value: float | str | bool, at_ms: int = NOW_MS, **more: Any) -> bytes:
@@ -121,7 +103,7 @@ class Worker:
 
     async def labelled(self, *messages: bytes | None, now_ms: int = NOW_MS) -> JoinResult:
         """The next batch of labels."""
-        batch = Batch(messages, self.offset)
+        batch = MemoryBatch(messages, self.offset, "t.labels")
         self.offset += len(messages)
         return await self.done(await self.join(batch, now_ms), f"labels:{batch.first}")
 

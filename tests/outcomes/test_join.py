@@ -14,7 +14,8 @@ from driftline_streams.outcomes.join import SWEEP_MS
 from driftline_streams.outcomes.recent import Recent
 from driftline_streams.outcomes.waiting import Waiting
 
-from .conftest import DAY_MS, LABELS, NOW_MS, Batch, Worker, label, predictions
+from ..memory_batch import MemoryBatch
+from .conftest import DAY_MS, LABELS, NOW_MS, Worker, label, predictions
 
 if TYPE_CHECKING:
     from driftline_streams.sinks.clickhouse import ClickHouse
@@ -170,7 +171,7 @@ async def test_a_worker_takes_up_the_labels_that_another_left_waiting(worker: Wo
     await worker.stored(predictions(0, {"prediction_id": "joined"}, {"prediction_id": "corrected"}))
     await worker.labelled(label("joined", True), label("corrected", True), label("waits", True))
     # Killed after the labels of a correction were stored, before its outcome was.
-    lost = await worker.join(Batch([label("corrected", False, NOW_MS + 5)], worker.offset), NOW_MS)
+    lost = await worker.join(MemoryBatch([label("corrected", False, NOW_MS + 5)], worker.offset, "t.labels"), NOW_MS)
     await database.insert(lost.effects.rows, "lost")
 
     other = Worker(database)
@@ -184,7 +185,7 @@ async def test_a_worker_takes_up_the_labels_that_another_left_waiting(worker: Wo
 
 
 async def test_recovery_does_not_lose_the_labels_of_a_batch_under_way(worker: Worker) -> None:
-    under_way = await worker.join(Batch([label("a", True)], 0), NOW_MS)
+    under_way = await worker.join(MemoryBatch([label("a", True)], 0, "t.labels"), NOW_MS)
     assert (await worker.join.recover([LABELS], NOW_MS)).waiting == 1
     await worker.done(under_way, "batch")
     await worker.stored(predictions(0, {"prediction_id": "a"}))
@@ -217,7 +218,7 @@ async def test_labels_of_partitions_given_up_are_let_go(worker: Worker) -> None:
 
 async def test_repeating_a_batch_changes_nothing(worker: Worker) -> None:
     await worker.stored(predictions(0, {"prediction_id": "a"}, {"prediction_id": "b"}))
-    batch = Batch([label("a", True), b"{", label("b", 0)], 0)
+    batch = MemoryBatch([label("a", True), b"{", label("b", 0)], 0, "t.labels")
     first = await worker.done(await worker.join(batch, NOW_MS), "batch")
     again = await worker.done(await worker.join(batch, NOW_MS), "batch")
     assert first.outcomes_name == again.outcomes_name

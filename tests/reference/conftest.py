@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
@@ -17,27 +16,11 @@ from driftline_streams.settings import Settings
 from driftline_streams.sinks.clickhouse import ClickHouse
 from driftline_streams.sinks.migrations import migrate
 
+from ..memory_batch import MemoryBatch
+
 MONDAY_MS = 1_736_121_600_000  # 2025-01-06
 NOW_MS = 1_790_000_000_000
 _BATCHES = count()  # what was inserted once under a name is not inserted again, in an emptied table either
-
-
-@dataclass(frozen=True)
-class _Batch:
-    messages: Sequence[bytes]
-    first: int
-    topic: str = "t.predictions"
-    partition: int = 0
-
-    @property
-    def last(self) -> int:
-        return self.first + len(self.messages) - 1
-
-    def offsets(self) -> list[int]:
-        return list(range(self.first, self.last + 1))
-
-    def values(self) -> Sequence[bytes]:
-        return self.messages
 
 
 class Store:
@@ -60,7 +43,7 @@ class Store:
             }
             for i, event in enumerate(events)
         ]
-        batch = _Batch([msgspec.json.encode(event) for event in full], next(_BATCHES) * 1_000_000)
+        batch = MemoryBatch([msgspec.json.encode(event) for event in full], next(_BATCHES) * 1_000_000)
         result = Ingest(self.catalog, "t")(batch, NOW_MS)
         assert not result.rejected
         await self.database.insert(result.effects.rows, f"{batch.topic}:{batch.first}-{batch.last}")

@@ -16,7 +16,7 @@ from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.effects import Effects
 from driftline_streams.reference.build import build
 
-from ..memory import MemoryBatch
+from ...memory_batch import MemoryBatch
 from . import sums
 from .streams import DAY_MS, ERRORS, Alarm, Stream
 
@@ -39,7 +39,7 @@ def from_events(stream: Stream, events: Sequence[bytes], model: Model | None = N
     ingest = Ingest(_catalog(spec, reference), PREFIX)
     now_ms = int(stream.time_ms[-1]) + DAY_MS
     batches = (
-        MemoryBatch(sums.TOPIC, events[first : first + EVENTS_AT_ONCE], first=first)
+        MemoryBatch(events[first : first + EVENTS_AT_ONCE], first, sums.TOPIC)
         for first in range(0, len(events), EVENTS_AT_ONCE)
     )
     partials = (

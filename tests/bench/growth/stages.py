@@ -19,7 +19,7 @@ from driftline_streams.ingest import Ingest
 from driftline_streams.kernel.effects import Effects
 from driftline_streams.sinks import native
 
-from ..memory import MemoryBatch
+from ...memory_batch import MemoryBatch
 from .traffic import NOW_MS, Traffic
 
 BATCHES = 6  # the first ones teach `ingest` what events look like, and `detect` its first windows
@@ -49,7 +49,7 @@ class Course:
         self._catalog = traffic.catalog()
         values = [value for _, value in traffic.events(BATCHES * size)]
         self._batches = [
-            MemoryBatch("growth.predictions", values[i : i + size], first=i) for i in range(0, len(values), size)
+            MemoryBatch(values[i : i + size], i, "growth.predictions") for i in range(0, len(values), size)
         ]
         self._ingest = Ingest(self._catalog, "growth")
         for batch in self._batches[:LEARNING]:

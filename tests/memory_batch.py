@@ -1,4 +1,4 @@
-"""Batches that were never on a broker, for measuring a stage alone."""
+"""Batches that were never on a broker, for whoever gives a stage its messages directly."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class MemoryBatch:
-    """Consecutive messages."""
+    """Messages at consecutive offsets of one partition."""
 
-    topic: str
     messages: Sequence[bytes | None]
     first: int = 0
+    topic: str = "driftline.predictions"
     partition: int = 0
 
     @property

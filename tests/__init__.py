@@ -1,0 +1,1 @@
+"""What Driftline promises, as sentences that can fail."""
