@@ -23,8 +23,8 @@ from driftline_schemas.spec import ModelSpec, Reference
 from driftline_streams.detectors.silence import SIGNAL
 from driftline_streams.kernel import findings, words
 from driftline_streams.kernel.limits import DAY_MS
-from driftline_streams.kernel.rates import Z
 from driftline_streams.kernel.rhythm import WEEK, coverage
+from driftline_streams.kernel.significance import Z_95
 from driftline_streams.windows.cells import WideCell
 
 SPREAD = 0.3  # of usual counts around what is expected, beyond chance
@@ -52,7 +52,7 @@ def check(spec: ModelSpec, version: str, reference: Reference | None, window: Wi
     if abs(errors) < SURE:
         return []
     end_ms = window.start_ms + window.width_ms
-    half = Z * SPREAD / 2
+    half = Z_95 * SPREAD / 2
     low, high = (max(0.0, _count(max(0.0, _even(window.n) + side * half)) / usual.n) for side in (-1, 1))
     hours = "those hours of the week" if usual.seasonal else "a time as long"
     return [

@@ -5,9 +5,12 @@ In the walk: whoever reports a share of events: the checks of data quality in `d
 
 from __future__ import annotations
 
-import math
+from typing import TypeVar
 
-Z = 1.959963984540054  # 95 %, two-sided
+from driftline_streams.kernel.histogram import Floats
+from driftline_streams.kernel.significance import Z_95
+
+_Rates = TypeVar("_Rates", float, Floats)
 
 
 def wilson(k: float, n: float) -> tuple[float, float]:
@@ -22,7 +25,13 @@ def wilson(k: float, n: float) -> tuple[float, float]:
     """
     if n == 0:
         return 0.0, 1.0
-    rate, square = k / n, Z * Z
-    middle = (rate + square / (2 * n)) / (1 + square / n)
-    half = Z * math.sqrt(rate * (1 - rate) / n + square / (4 * n * n)) / (1 + square / n)
-    return max(0.0, middle - half), min(1.0, middle + half)
+    low, high = wilson_of(k / n, n)
+    return max(0.0, low), min(1.0, high)
+
+
+def wilson_of(rate: _Rates, n: _Rates) -> tuple[_Rates, _Rates]:
+    """The same of rates of `n` events each, of any shape; rounding may put an end beyond 0 or 1, `n` may not be 0."""
+    square = Z_95 * Z_95 / n
+    middle = (rate + square / 2) / (1 + square)
+    half = Z_95 * (rate * (1 - rate) / n + square / (4 * n)) ** 0.5 / (1 + square)
+    return middle - half, middle + half

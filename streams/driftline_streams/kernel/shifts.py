@@ -19,7 +19,8 @@ import numpy as np
 
 from driftline_schemas.records import Moments
 from driftline_streams.kernel.histogram import Floats
-from driftline_streams.kernel.significance import Z_95, normal, student, student_95
+from driftline_streams.kernel.rates import wilson_of
+from driftline_streams.kernel.significance import normal, student, student_95
 
 
 class Sample(NamedTuple):
@@ -105,14 +106,7 @@ def rate_difference(hits: Floats, n: Floats, reference_hits: Floats, reference_n
         p, q = hits / n, reference_hits / reference_n
         pooled = (hits + reference_hits) / (n + reference_n)
         z = (p - q) / np.sqrt(pooled * (1 - pooled) * (1 / n + 1 / reference_n))
-        (low, high), (reference_low, reference_high) = _wilson(p, n), _wilson(q, reference_n)
+        (low, high), (reference_low, reference_high) = wilson_of(p, n), wilson_of(q, reference_n)
         down = np.sqrt(np.square(p - low) + np.square(reference_high - q))
         up = np.sqrt(np.square(high - p) + np.square(q - reference_low))
         return Difference(p - q, p - q - down, p - q + up, normal(z))
-
-
-def _wilson(p: Floats, n: Floats) -> tuple[Floats, Floats]:
-    square = Z_95 * Z_95 / n
-    middle = (p + square / 2) / (1 + square)
-    reach = Z_95 * np.sqrt(p * (1 - p) / n + square / (4 * n)) / (1 + square)
-    return middle - reach, middle + reach

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 
-from driftline_streams.kernel.rates import Z, wilson
+from driftline_streams.kernel.rates import wilson
+from driftline_streams.kernel.significance import Z_95
 
 
 def f1_interval(tp: float, wrong: float) -> tuple[float, float]:
@@ -35,5 +36,5 @@ def roc_auc_interval(auc: float, positives: float, negatives: float) -> tuple[fl
     first, second = auc / (2 - auc), 2 * auc * auc / (1 + auc)
     square = auc * auc
     variance = auc * (1 - auc) + (positives - 1) * (first - square) + (negatives - 1) * (second - square)
-    half = Z * math.sqrt(max(0.0, variance) / (positives * negatives))
+    half = Z_95 * math.sqrt(max(0.0, variance) / (positives * negatives))
     return max(0.0, auc - half), min(1.0, auc + half)
