@@ -98,7 +98,8 @@ def outcomes(client: Client) -> None:
                 truth != missed AS said
             SELECT
                 concat({version:String}, '-', toString(hour), '-', toString(place)), {model:String}, {version:String},
-                {role:String}, 'binary', at, at + INTERVAL 5 HOUR, if(said, 'true', 'false'), if(truth, 'true', 'false'),
+                {role:String}, 'binary', at, at + INTERVAL 5 HOUR,
+                if(said, 'true', 'false'), if(truth, 'true', 'false'),
                 said, truth, least(1., 0.2 + 0.5 * said + (cityHash64(hour, place) % 100) / 400), 1,
                 concat(toString(hour), '-', toString(place)), 1
             FROM numbers({n:UInt32})

@@ -54,7 +54,7 @@ async def test_hot_and_cold_give_the_same_outcome(worker: Worker) -> None:
     event |= {"score": float("nan"), "confidence": 0.5, "prediction": "1.5", "probabilities": {"2": 0.1, "1.5": 0.7}}
     rows = predictions(0, event)
     await worker.stored(rows, remember=False)
-    batch = Batch([label("a", 2)], 0)
+    batch = MemoryBatch([label("a", 2)], 0, "t.labels")
     cold = await worker.join(batch, NOW_MS)
     worker.join.remember(rows)
     hot = await worker.join(batch, NOW_MS)
