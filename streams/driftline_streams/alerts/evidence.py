@@ -14,9 +14,9 @@ import msgspec
 from driftline_schemas.records import Detection
 from driftline_schemas.spec import ModelSpec, Reference
 from driftline_streams.kernel.limits import DAY_MS, OTHER_SEGMENT
+from driftline_streams.kernel.signals import FEATURE
 
 MOST_ROWS = 1_000
-FEATURE = "feature:"
 IMPROPER = 1e-3  # how far from 1 the sum of probabilities may be, as `ingest` counts it
 
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from driftline_schemas.records import Detection, Severity, Share
 from driftline_schemas.spec import ModelSpec
 from driftline_streams.kernel import words
+from driftline_streams.kernel.signals import FEATURE
 
-FEATURE = "feature:"
 LOW_IMPORTANCE = 0.05  # a feature below it, or of unknown importance, does not wake anybody when it drifts
 CRITICAL_FACTOR = 2.0  # an objective missed by so much is critical
 LEAST_PART = 0.2  # of a change that a segment must explain to be named

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 
 from driftline_schemas.spec import Reference
 from driftline_streams.demo.features import CATEGORIES, NUMBERS, SEGMENTS
+from driftline_streams.kernel.signals import FEATURE
 
 Role = Literal["champion", "challenger"]
 Say = Callable[[str], None]
@@ -166,8 +167,8 @@ def _reference(flights: Any, model: Any, release: Release) -> Reference:
         "latency_ms": answers.latency_ms,
         "error_rate": np.zeros(len(rows)),
         "label": np.where(flights.known, flights.late, None)[rows].tolist(),
-        **{f"feature:{name}": flights.categories[name][rows].tolist() for name in CATEGORIES},
-        **{f"feature:{name}": flights.numbers[rows, i] for i, name in enumerate(NUMBERS)},
+        **{FEATURE + name: flights.categories[name][rows].tolist() for name in CATEGORIES},
+        **{FEATURE + name: flights.numbers[rows, i] for i, name in enumerate(NUMBERS)},
     }
     return build(
         MODEL,
@@ -183,7 +184,7 @@ def _reference(flights: Any, model: Any, release: Release) -> Reference:
         kinds={
             "prediction": "categorical",
             "label": "categorical",
-            **{f"feature:{name}": "categorical" for name in CATEGORIES},
+            **{FEATURE + name: "categorical" for name in CATEGORIES},
         },
     )
 

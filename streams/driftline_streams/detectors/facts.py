@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 from driftline_schemas.spec import ModelSpec, Profile, Reference, Slice
 from driftline_streams.kernel import words
 from driftline_streams.kernel.limits import BIN_SEPARATOR
+from driftline_streams.kernel.signals import FEATURE
 from driftline_streams.windows.cells import WideCell
 
 LEAST_N = 30  # events; smaller windows are not judged
@@ -29,7 +30,6 @@ Method = Literal[
     "improper",
     "skew",
 ]
-FEATURE = "feature:"
 IDS = "prediction_id"
 ANSWERS = "prediction"
 

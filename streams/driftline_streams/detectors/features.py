@@ -13,6 +13,7 @@ from driftline_streams.detectors import budget
 from driftline_streams.detectors.levels import changes, watch_of
 from driftline_streams.detectors.watch import Point, Watch, WatchState
 from driftline_streams.kernel import moments
+from driftline_streams.kernel.signals import FEATURE
 from driftline_streams.windows.cells import WideCell
 from driftline_streams.windows.sources import NEVER_MS
 
@@ -33,7 +34,7 @@ class Features:
     def __init__(self, spec: ModelSpec, version: str, reference: Reference | None, state: FeaturesState) -> None:
         self._spec, self._version, self._reference = spec, version, reference
         self._state = state
-        self._ignored = frozenset(f"feature:{name}" for name, feature in spec.features.items() if not feature.monitor)
+        self._ignored = frozenset(FEATURE + name for name, feature in spec.features.items() if not feature.monitor)
         kept = {signal: old for signal, old in state.watches.items() if signal not in self._ignored}
         self._watches: dict[str, Watch] = {
             signal: watch_of(spec, reference, signal, self._allowed(len(kept)), old) for signal, old in kept.items()

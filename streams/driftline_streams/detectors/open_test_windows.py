@@ -21,6 +21,7 @@ from driftline_streams.detectors import budget
 from driftline_streams.detectors.verdict import Judge
 from driftline_streams.kernel.clock import window_start
 from driftline_streams.kernel.effects import Rows
+from driftline_streams.kernel.signals import FEATURE
 from driftline_streams.windows.cells import WideCell
 from driftline_streams.windows.open import FOREVER_MS
 from driftline_streams.windows.sources import NEVER_MS
@@ -65,7 +66,7 @@ class OpenTestWindows:
     def __init__(
         self, spec: ModelSpec, version: str, reference: Reference | None, states: dict[int, WidthState]
     ) -> None:
-        ignored = frozenset(f"feature:{name}" for name, feature in spec.features.items() if not feature.monitor)
+        ignored = frozenset(FEATURE + name for name, feature in spec.features.items() if not feature.monitor)
         self._spec, self._judge = spec, Judge(spec, version, reference, ignored)
         self.states = states
         self.changed = False  # since they were last stored

@@ -8,9 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from driftline_streams.detectors.facts import CHANCE, FEATURE, LEAST_N, Fact, Method, Seen, count
+from driftline_streams.detectors.facts import CHANCE, LEAST_N, Fact, Method, Seen, count
 from driftline_streams.kernel import words
 from driftline_streams.kernel.rates import wilson
+from driftline_streams.kernel.signals import FEATURE
 
 
 def vanished(seen: Seen) -> Iterator[Fact]:

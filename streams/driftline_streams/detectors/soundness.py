@@ -9,10 +9,11 @@ import math
 from collections.abc import Iterator
 from typing import Literal
 
-from driftline_streams.detectors.facts import ANSWERS, CHANCE, FEATURE, IDS, Fact, Seen, count
+from driftline_streams.detectors.facts import ANSWERS, CHANCE, IDS, Fact, Seen, count
 from driftline_streams.kernel import extremes, histogram, rhythm, words
 from driftline_streams.kernel.limits import OTHER_CATEGORY
 from driftline_streams.kernel.rates import wilson
+from driftline_streams.kernel.signals import FEATURE
 
 MORE_CATEGORIES = 2.0  # times as many as the reference leads to expect
 FEW_CATEGORIES = 10  # more than that is no explosion yet

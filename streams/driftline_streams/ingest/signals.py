@@ -23,9 +23,9 @@ from driftline_streams.kernel.divergence import leading_bins
 from driftline_streams.kernel.edges import Edges
 from driftline_streams.kernel.histogram import Floats, Ints, compact
 from driftline_streams.kernel.limits import BIN_SEPARATOR, MAX_NAME_CHARS, MAX_SIGNALS, OTHER_CATEGORY
+from driftline_streams.kernel.signals import FEATURE
 
 OWN = ("score", "confidence", "prediction")
-FEATURE = "feature:"
 NOWHERE: Final = -1
 MAX_KEPT: Final = 5_000  # watchlists; each holds the edges of its signals, half a kilobyte of them for a numeric one
 

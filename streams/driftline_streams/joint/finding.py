@@ -17,6 +17,7 @@ from driftline_streams.kernel import findings, words
 from driftline_streams.kernel.effects import Effects, MapColumn, Rows
 from driftline_streams.kernel.joint import Result
 from driftline_streams.kernel.limits import DAY_MS
+from driftline_streams.kernel.signals import FEATURE
 
 SIGNAL = "features"
 MOST_PAIRS = 3  # that a sentence names
@@ -136,4 +137,4 @@ def _sentence(result: Result) -> str:
 
 
 def _name(signal: str) -> str:
-    return signal.removeprefix("feature:")
+    return signal.removeprefix(FEATURE)

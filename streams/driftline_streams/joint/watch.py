@@ -19,6 +19,7 @@ from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.effects import Named
 from driftline_streams.kernel.limits import DAY_MS
 from driftline_streams.kernel.query import Query
+from driftline_streams.kernel.signals import FEATURE
 
 DAY_S = DAY_MS // 1000
 SAMPLE_ROWS = 5_000  # a correlation is known to 0.03, and a shift to 0.03 deviations: less than what matters
@@ -114,7 +115,7 @@ class Watch:
                 "version": day.version,
                 "start_s": day.start_s,
                 "end_s": day.start_s + DAY_S,
-                "names": [signal.removeprefix("feature:") for signal in signals],
+                "names": [signal.removeprefix(FEATURE) for signal in signals],
                 "rows": SAMPLE_ROWS,
             },
         )

@@ -10,6 +10,7 @@ import datetime as dt
 import math
 
 from driftline_streams.kernel.limits import DAY_MS
+from driftline_streams.kernel.signals import FEATURE
 
 _MINUTE_MS = 60_000
 
@@ -20,8 +21,8 @@ def subject(signal: str) -> str:
     >>> subject("feature:distance"), subject("latency_ms")
     ('Feature distance', 'Latency')
     """
-    if signal.startswith("feature:"):
-        return f"Feature {signal.removeprefix('feature:')}"
+    if signal.startswith(FEATURE):
+        return f"Feature {signal.removeprefix(FEATURE)}"
     return {"latency_ms": "Latency", "error_rate": "Error rate"}.get(signal, signal.capitalize())
 
 

@@ -15,6 +15,7 @@ from driftline_streams.kernel.correlation import correlations, fisher
 from driftline_streams.kernel.histogram import Floats, Ints
 from driftline_streams.kernel.joint import NEAR, TINY, score
 from driftline_streams.kernel.limits import DAY_MS
+from driftline_streams.kernel.signals import FEATURE
 from driftline_streams.kernel.vectors import Directions
 
 MAX_SIGNALS = 50  # of which a record has at most 90 kB
@@ -26,7 +27,6 @@ LEAST_EVENTS = 100  # complete ones: of a day, and of those that give the direct
 _EVENTS_A_SIGNAL = 10
 _LEAST_COMPLETE = 0.5  # of the events that were looked at
 _SEED = 5
-_FEATURE = "feature:"
 
 
 def joint_of(
@@ -150,7 +150,7 @@ def _level(values: Sequence[float]) -> Level:
 
 def _choose(columns: Mapping[str, Floats], rows: Ints, importance: Mapping[str, float]) -> dict[str, list[float]]:
     """The features that are compared, with the edges of their bins."""
-    missing = {name: int((~np.isfinite(columns[name])).sum()) for name in columns if name.startswith(_FEATURE)}
+    missing = {name: int((~np.isfinite(columns[name])).sum()) for name in columns if name.startswith(FEATURE)}
     ranked = sorted(missing, key=lambda name: (-importance.get(name, 0.0), missing[name], name))
     complete, chosen = np.ones(len(rows), np.bool_), dict[str, list[float]]()
     for name in ranked:

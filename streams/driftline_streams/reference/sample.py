@@ -15,6 +15,7 @@ from driftline_schemas.spec import ModelSpec, Reference
 from driftline_streams.kernel.catalog import class_name
 from driftline_streams.kernel.histogram import Floats
 from driftline_streams.kernel.limits import BIN_SEPARATOR, MAX_NAME_CHARS, MAX_SIGNALS
+from driftline_streams.kernel.signals import FEATURE
 from driftline_streams.reference.build import build
 from driftline_streams.reference.columns import Kind, Values
 
@@ -95,7 +96,7 @@ class Sample:
             self._put(signal, row, value)
         for name, value in features.items():
             if self._watched is None or name in self._watched:
-                self._put(f"feature:{name}", row, value)
+                self._put(FEATURE + name, row, value)
         for key, column in self._segments.items():
             if value := segment.get(key):
                 column.add(row, value)
@@ -144,7 +145,7 @@ class Sample:
             end_ms=int(times_ms.max(initial=0)) if end_ms is None else end_ms,
             times_ms=times_ms,
             segments={key: [_text(value) for value in column.texts(n)] for key, column in self._segments.items()},
-            importance={f"feature:{name}": each.importance or 0.0 for name, each in self._spec.features.items()},
+            importance={FEATURE + name: each.importance or 0.0 for name, each in self._spec.features.items()},
             drawn_from=self.drawn_from if self.drawn_from > n else 0,
             source=source,
             description=description,
@@ -156,17 +157,17 @@ class Sample:
         usable = [
             (-len(column), signal)
             for signal, column in self._columns.items()
-            if signal.startswith("feature:") and len(signal) <= MAX_NAME_CHARS + 8 and BIN_SEPARATOR not in signal
+            if signal.startswith(FEATURE) and len(signal) <= MAX_NAME_CHARS + 8 and BIN_SEPARATOR not in signal
         ]
-        return [signal for signal in self._columns if not signal.startswith("feature:")] + [
+        return [signal for signal in self._columns if not signal.startswith(FEATURE)] + [
             signal for _, signal in sorted(usable)[:MAX_SIGNALS]
         ]
 
     def _kind(self, signal: str) -> Kind:
         if signal == "prediction":
             return "numeric" if self._spec.kind == "regression" else "categorical"
-        feature = self._spec.features.get(signal.removeprefix("feature:"))
-        given = feature.type if feature is not None and signal.startswith("feature:") else None
+        feature = self._spec.features.get(signal.removeprefix(FEATURE))
+        given = feature.type if feature is not None and signal.startswith(FEATURE) else None
         return given or self._columns[signal].kind
 
 

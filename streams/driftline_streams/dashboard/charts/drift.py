@@ -10,6 +10,7 @@ from driftline_streams.dashboard.charts.frame import Option, Palette, base, roun
 from driftline_streams.dashboard.rows import Drift, Histograms
 from driftline_streams.dashboard.spans import DAY_S
 from driftline_streams.kernel import words
+from driftline_streams.kernel.signals import FEATURE
 
 # In limits; the last colours are for what the test calls drift.
 _STEPS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.5)
@@ -32,7 +33,7 @@ def signal_name(signal: str) -> str:
     >>> signal_name("feature:distance"), signal_name("latency_ms")
     ('distance', 'latency_ms')
     """
-    return signal.removeprefix("feature:")
+    return signal.removeprefix(FEATURE)
 
 
 class Grid(NamedTuple):
