@@ -23,6 +23,7 @@ from driftline_streams.ingest.raw import raw_rows
 from driftline_streams.ingest.read import AT_A_TIME, Reader
 from driftline_streams.ingest.signals import Watchlists
 from driftline_streams.ingest.windows import WindowSums
+from driftline_streams.kernel.effects import Joined
 from driftline_streams.transport.worker import settle_memory
 
 from ..memory_batch import MemoryBatch
@@ -59,7 +60,8 @@ def main(n: int) -> None:
     assert reading.columns is not None
     columns = reading.columns
     watchlists = Watchlists()
-    segments, nothing = Segments.of(columns), repeated(columns)
+    ids = Joined(columns.ids)
+    segments, nothing = Segments.of(columns), repeated(columns, ids)
     windows = WindowSums.of(columns, segments)
     features = FeatureSums.of(columns, segments, watchlists, nothing)
     offset = np.arange(n)
@@ -69,9 +71,9 @@ def main(n: int) -> None:
     parts: dict[str, Callable[[], object]] = {
         "limit": lambda: [_decode_all(chunk) for chunk in chunks],
         "read": lambda: read(values, NOW_MS),
-        "raw rows": lambda: raw_rows(columns, (batch.topic, 0), offset, NOW_MS),
+        "raw rows": lambda: raw_rows(columns, Joined(columns.ids), (batch.topic, 0), offset, NOW_MS),
         "windows": lambda: WindowSums.of(columns, segments).rows(),
-        "features": lambda: FeatureSums.of(columns, segments, watchlists, repeated(columns)).rows(),
+        "features": lambda: FeatureSums.of(columns, segments, watchlists, repeated(columns, ids)).rows(),
         "partials": lambda: encode(source, offset, windows, features, spans(columns)),
         "whole stage": lambda: stage(batch, NOW_MS),
     }

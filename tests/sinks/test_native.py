@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
 
-from driftline_streams.kernel.effects import ArrayColumn, Coded, Column, MapColumn, Rows
+from driftline_streams.kernel.effects import ArrayColumn, Coded, Column, Joined, MapColumn, Rows
 from driftline_streams.sinks import native
 from driftline_streams.sinks.forms import length
 
@@ -139,6 +139,16 @@ def test_long_and_foreign_strings_survive(client: Client) -> None:
     values = ["", "a" * 127, "a" * 128, "é" * 127, "\0", "x" * 300_000, "日本語", "🛫", "it's \\ fine\n"]
     assert written(client, "String", values) == values
     assert written(client, "String", Coded(values, np.arange(len(values)))) == values
+
+
+@pytest.mark.parametrize(
+    "values",
+    [["ab", "cd"], ["a", "bc"], ["", ""], ["é", "e"], ["\ud800"], ["x" * 127] * 2, ["x" * 128] * 2, ["\0a", "a\0"]],
+)
+def test_strings_that_are_joined_are_written_as_one_by_one(values: list[str]) -> None:
+    types = {"value": "String"}
+    expected = native.block(Rows("t", len(values), {"value": values}), types)
+    assert native.block(Rows("t", len(values), {"value": Joined(values)}), types) == expected
 
 
 def test_a_lone_surrogate_stops_nothing_and_stays_visible(client: Client) -> None:

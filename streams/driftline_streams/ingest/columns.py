@@ -122,6 +122,12 @@ class Columns:
             stored={name: _joined(name, parts) for name in dict.fromkeys(chain.from_iterable(p.stored for p in parts))},
         )
 
+    @property
+    def ids(self) -> list[str]:
+        """The ids of the predictions."""
+        stored = self.stored["prediction_id"]
+        return stored if isinstance(stored, list) else [stored.values[code] for code in stored.code.tolist()]
+
     def take(self, rows: Ints) -> Columns:
         """The events at `rows` (ascending); all versions stay, also those without events."""
         return Columns(

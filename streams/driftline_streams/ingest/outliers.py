@@ -41,8 +41,7 @@ def outlier_rows(features: FeatureSums, source: tuple[str, int], offset: Ints) -
     kept = kept[np.lexsort((signal[kept], row[kept]))]
     names = [seen.signals[place].name for place in signal[kept].tolist()]
     versions, version = columns.versions, columns.version[chosen]
-    stored = columns.stored["prediction_id"]
-    ids = stored if isinstance(stored, list) else [stored.values[code] for code in stored.code.tolist()]
+    ids = columns.ids
     rows = Rows(
         "outliers",
         len(chosen),

@@ -11,11 +11,11 @@ from driftline_streams.ingest.columns import Columns
 from driftline_streams.ingest.entries import Labels, Numbers, ends_of
 from driftline_streams.ingest.event import OPTIONAL_TEXTS
 from driftline_streams.ingest.values import NO_TEXT, Texts
-from driftline_streams.kernel.effects import Coded, Column, MapColumn, Rows
+from driftline_streams.kernel.effects import Coded, Column, Joined, MapColumn, Rows
 from driftline_streams.kernel.histogram import Ints
 
 
-def raw_rows(columns: Columns, source: tuple[str, int], offset: Ints, now_ms: int) -> Rows:
+def raw_rows(columns: Columns, ids: Joined, source: tuple[str, int], offset: Ints, now_ms: int) -> Rows:
     """The rows of all events, read from `source` (topic, partition) at `offset` (shape `(n,)`), stored at `now_ms`."""
     n = columns.n
     topic, partition = source
@@ -23,6 +23,7 @@ def raw_rows(columns: Columns, source: tuple[str, int], offset: Ints, now_ms: in
         "predictions",
         n,
         {
+            "prediction_id": ids,
             **{name: _texts(columns.stored.get(name), empty, n) for name, empty in _STORED.items()},
             "model": Texts.of([version.model for version in columns.versions]).column(columns.version),
             "version": Texts.of([version.name for version in columns.versions]).column(columns.version),
@@ -48,9 +49,7 @@ def raw_rows(columns: Columns, source: tuple[str, int], offset: Ints, now_ms: in
 
 
 # What stands in the columns that are only stored when an event has nothing for them.
-_STORED = dict.fromkeys(("prediction_id", "role", "error_type", "error_message", *OPTIONAL_TEXTS), "") | {
-    "context": "{}"
-}
+_STORED = dict.fromkeys(("role", "error_type", "error_message", *OPTIONAL_TEXTS), "") | {"context": "{}"}
 
 
 def _texts(texts: Texts | list[str] | None, empty: str, n: int) -> Column:

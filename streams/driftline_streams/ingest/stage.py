@@ -23,7 +23,7 @@ from driftline_streams.ingest.signals import Watchlists
 from driftline_streams.ingest.windows import WindowSums
 from driftline_streams.kernel.batch import Batch
 from driftline_streams.kernel.catalog import Catalog
-from driftline_streams.kernel.effects import Effects, Message
+from driftline_streams.kernel.effects import Effects, Joined, Message
 from driftline_streams.kernel.refused import refuse
 
 
@@ -76,9 +76,10 @@ class Ingest:
         offset = np.array(offsets, np.int64)[columns.index]
         segments = Segments.of(columns)
         windows = WindowSums.of(columns, segments)
-        features = FeatureSums.of(columns, segments, self._watchlists, repeated(columns))
+        ids = Joined(columns.ids)
+        features = FeatureSums.of(columns, segments, self._watchlists, repeated(columns, ids))
         source = Source(batch.topic, batch.partition, batch.first, batch.last)
-        raw = raw_rows(columns, (batch.topic, batch.partition), offset, now_ms)
+        raw = raw_rows(columns, ids, (batch.topic, batch.partition), offset, now_ms)
         partials = encode(source, offset, windows, features, spans(columns))
         topic = topics.PARTIALS.full_name(self._prefix)
         outliers = outlier_rows(features, (batch.topic, batch.partition), offset)

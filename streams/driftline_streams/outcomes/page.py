@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from driftline_streams.kernel.effects import Coded, Column, MapColumn, Rows
+from driftline_streams.kernel.effects import Coded, Column, Joined, MapColumn, Rows
 from driftline_streams.outcomes.truth import Served
 
 _PAGE_BYTES = 1_200  # of a page beside its arrays and texts, measured
@@ -32,8 +32,8 @@ class _Packed:
 
     @classmethod
     def of(cls, strings: Sequence[str]) -> _Packed:
-        n = len(strings)
-        return cls("".join(strings), _ends(np.cumsum(np.fromiter(map(len, strings), np.uint32, n))))
+        joined = strings if isinstance(strings, Joined) else Joined(strings)
+        return cls(joined.text, _ends(joined.ends))
 
     def at(self, i: int) -> str:
         return self.text[self.ends[i] : self.ends[i + 1]]
