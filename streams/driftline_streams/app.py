@@ -35,7 +35,9 @@ from driftline_streams.ledger_gaps import Gaps
 from driftline_streams.ledger_positions import take_account
 from driftline_streams.outcomes.join import Join, JoinResult
 from driftline_streams.outcomes.lookup import Lookup
+from driftline_streams.performance.cohorts import Cohorts
 from driftline_streams.performance.labels import LabelWatch
+from driftline_streams.performance.pace import Pace
 from driftline_streams.performance.watch import Watch
 from driftline_streams.reference.learner import Learner
 from driftline_streams.settings import Settings
@@ -58,8 +60,10 @@ CLOCK_EVERY_S = 0.5
 PACE_EVERY_S = 20.0
 RETRY_EVERY_S = 0.5
 MODELS_EVERY_S = 1.0
+COHORTS_EVERY_S = 1.0
+REPORT_EVERY_S = 10.0
 PERFORMANCE_EVERY_S = 1.0
-PERFORMANCE_REST_S = 30.0  # between two judgements while labels keep coming
+PERFORMANCE_REST_S = 30.0  # between two judgements while nothing came
 LEARN_EVERY_S = 30.0
 LABELS_EVERY_S = 120.0  # reads all outcomes of a model
 JOINT_EVERY_S = 10.0
@@ -86,6 +90,7 @@ class Pipeline:
         self.detect = Detect(self.catalog, prefix, lateness_ms=int(settings.lateness_s * 1000))
         self.join = Join(self.catalog, prefix, Lookup(self.clickhouse))
         self.notify = Notify(self.catalog, prefix)
+        self.cohorts = Cohorts(self.catalog, self.clickhouse.query, self.clickhouse.execute)
         self.performance = Watch(self.catalog, prefix, self.clickhouse.query)
         self.labels = LabelWatch(self.catalog, prefix, self.clickhouse.query)
         self.joint = JointWatch(self.catalog, prefix, self.clickhouse.query)
@@ -98,7 +103,8 @@ class Pipeline:
         self._gaps = Gaps(settings)
         self._clocks = Clocks(settings, self.producer)
         self._events_a_message = 1.0  # of the last batch of predictions: many in column frames
-        self._labels_at = 0.0  # when outcomes were last kept, in seconds of the monotonic clock
+        self._pace = Pace(time.monotonic())
+        self._computed_at = 0.0  # when cohorts were last computed, in seconds of the monotonic clock
         self._judged_at = 0.0  # when performance was last compared with its limits
         self._unmirrored: list[model_topic.Entry] = []  # entries that are not in ClickHouse yet
         self._recovered: set[tuple[str, int]] = set()  # partitions of labels whose waiting labels were taken up
@@ -114,6 +120,8 @@ class Pipeline:
         self.app.every(PACE_EVERY_S, self.keep_pace)
         self.app.every(RETRY_EVERY_S, self.retry_labels)
         self.app.every(MODELS_EVERY_S, self.follow_models)
+        self.app.every(COHORTS_EVERY_S, self.compute_cohorts)
+        self.app.every(REPORT_EVERY_S, self.report_cohorts)
         self.app.every(PERFORMANCE_EVERY_S, self.watch_performance)
         self.app.every(LABELS_EVERY_S, self.watch_labels)
         self.app.every(JOINT_EVERY_S, self.watch_joint)
@@ -234,7 +242,6 @@ class Pipeline:
 
     async def _keep_outcomes(self, result: JoinResult) -> None:
         if result.outcomes_name:
-            self._labels_at = time.monotonic()
             await self._carry_out(result.outcomes_name, result.outcomes)
         self.metrics.joined.inc(result.joined)
         self.metrics.orphaned.inc(result.orphaned)
@@ -272,12 +279,25 @@ class Pipeline:
             await self.clickhouse.insert(model_topic.rows(entries), name)
             self._unmirrored = []
 
+    async def compute_cohorts(self) -> None:
+        """Sum up the days that labels have come for; the reader of the first partition does it."""
+        began = time.monotonic()
+        if self._reads_first() and self._pace.due(began):
+            done = await self.cohorts()
+            self._pace.spent(began, time.monotonic())
+            if done.computed:
+                self._computed_at = time.monotonic()
+
+    async def report_cohorts(self) -> None:
+        """Keep days as they stand when they are first final; the reader of the first partition does it."""
+        labels_lag = sum(self.app.lag(self._name(topics.LABELS)).values()) > self.settings.batch_events
+        if self._reads_first() and not self._predictions_lag() and not labels_lag:
+            await self.cohorts.report()
+
     async def watch_performance(self) -> None:
-        """Compare days with the limits of the specs, when labels have come and paused, or now and then."""
+        """Compare days with the limits of the specs, when they were computed, or now and then."""
         now = time.monotonic()
-        came = self._labels_at
-        due = came > self._judged_at and now - came >= PERFORMANCE_EVERY_S
-        if due or now - self._judged_at >= PERFORMANCE_REST_S:
+        if self._computed_at > self._judged_at or (self._reads_first() and now - self._judged_at >= PERFORMANCE_REST_S):
             self._judged_at = now
             await self._publish(await self.performance(_now_ms()))
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import numpy as np
 import pytest_asyncio
 
+from driftline_schemas.spec import ModelSpec
+from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.effects import Coded, Column, MapColumn, Rows, WideInts
+from driftline_streams.performance.cohorts import Cohorts
 from driftline_streams.sinks.clickhouse import ClickHouse
 from driftline_streams.sinks.migrations import migrate
 
@@ -42,10 +45,16 @@ def outcomes(n: int, **columns: Any) -> Rows:
         "position": np.nan,
         "weight": 1.0,
     }
+    slices = columns.pop("segment", [{}] * n)
     full: dict[str, Column] = {
         "prediction_id": columns.pop("prediction_id", [f"p{i}" for i in range(n)]),
-        "segment": MapColumn(np.zeros(n, np.uint64), [], []),
+        "segment": MapColumn(
+            np.cumsum([len(each) for each in slices]).astype(np.uint64),
+            [key for each in slices for key in each],
+            [value for each in slices for value in each.values()],
+        ),
     }
+    columns.setdefault("kind", _kind(columns))
     for name, usual in texts.items():
         given = columns.pop(name, usual)
         full[name] = Coded.constant(given, n) if isinstance(given, str) else list(given)
@@ -55,6 +64,24 @@ def outcomes(n: int, **columns: Any) -> Rows:
     full["precedence"] = WideInts(full["label_timestamp"].tolist())  # type: ignore[union-attr]
     assert not columns, columns
     return Rows("outcomes", n, full)
+
+
+def _kind(columns: Mapping[str, Any]) -> str:
+    if "positive" in columns:
+        return "binary"
+    if "position" in columns:
+        return "ranking"
+    return "regression" if "label_value" in columns else "multiclass"
+
+
+async def compute(database: ClickHouse, *specs: ModelSpec) -> None:
+    """Bring the cells up to date, as a worker that starts would."""
+    catalog = Catalog()
+    for spec in specs:
+        catalog.update(spec)
+    cohorts = Cohorts(catalog, database.query, database.execute)
+    while (await cohorts()).left:
+        pass
 
 
 def served(*cells: tuple[int, int, int], model: str = "m", version: str = "1", dim: str = "") -> Rows:

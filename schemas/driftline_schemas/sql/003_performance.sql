@@ -1,3 +1,75 @@
+-- Whether cohorts can still change, by day or month ({grain:String} is 'day' or 'month').
+CREATE VIEW performance_states AS
+WITH
+    toUnixTimestamp(if({grain:String} = 'month', addMonths(cohort, 1), addDays(cohort, 1)), 'UTC') AS cohort_end,
+    if(stated_s = 0, 30 * 86400, stated_s) AS horizon_s,  -- the default of `label_horizon_s`
+    if(empty(stated_coverage), 1, toFloat64OrZero(stated_coverage)) AS target  -- the default of `label_coverage`
+SELECT
+    model, version, role, cohort,
+    answered AS expected,
+    labelled,
+    -- By version: what was served is not counted by role.
+    if(answered = 0, NULL, sum(labelled) OVER (PARTITION BY model, version, cohort) / answered) AS coverage,
+    multiIf(
+        cohort_end + horizon_s <= newest, 1,                                       -- in the model's own time, so that history replays as it was
+        ingested > 0 AND ingested + horizon_s <= toUnixTimestamp(now()), 1,        -- retired: nothing came for a whole horizon
+        coverage >= target AND cohort_end <= newest, 1,
+        0) AS is_final
+FROM
+(
+    SELECT model, version, role, if({grain:String} = 'month', toStartOfMonth(day), day) AS cohort, sum(performance.n) AS labelled
+    FROM performance FINAL
+    WHERE dim = '' AND stage = 'latest'
+    GROUP BY model, version, role, cohort
+    HAVING labelled > 0
+) AS cells
+LEFT JOIN
+(
+    SELECT
+        model, version, if({grain:String} = 'month', toStartOfMonth(window), toDate(window)) AS cohort,
+        sum(windows.n) - sum(windows.errors) AS answered
+    FROM windows
+    WHERE dim = ''
+    GROUP BY model, version, cohort
+) AS load USING (model, version, cohort)
+LEFT JOIN
+(
+    SELECT model, max(toUnixTimestamp(newest_of)) AS newest, max(toUnixTimestamp(ingested_of)) AS ingested
+    FROM
+    (
+        SELECT model, max(window) AS newest_of, toDateTime(0, 'UTC') AS ingested_of FROM windows WHERE dim = '' GROUP BY model
+        UNION ALL
+        SELECT model, toDateTime(max(timestamp), 'UTC'), toDateTime(max(ingested_at), 'UTC') FROM labels GROUP BY model
+    )
+    GROUP BY model
+) AS clock USING (model)
+LEFT JOIN
+(
+    SELECT
+        models.model AS model,
+        JSONExtractUInt(record, 'label_horizon_s') AS stated_s,
+        JSONExtractRaw(record, 'label_coverage') AS stated_coverage
+    FROM models FINAL
+    WHERE models.kind = 'spec'
+) AS specs USING (model);
+
+-- The days whose numbers are no longer those that stood when the day was first final.
+CREATE VIEW performance_restated AS
+WITH (a, b) -> abs(a - b) > 1e-9 * greatest(1, abs(a), abs(b)) AS differ  -- sums are not added in one order
+SELECT model, version, role, day, was.computed_at AS reported_at, now.computed_at AS restated_at
+FROM (SELECT * FROM performance FINAL WHERE stage = 'reported' AND dim = '') AS was
+INNER JOIN (SELECT * FROM performance FINAL WHERE stage = 'latest' AND dim = '') AS now USING (model, version, role, day)
+WHERE was.n != now.n
+    OR differ(was.weight, now.weight)
+    OR arrayExists(x -> abs(x) > 1e-9, mapValues(mapSubtract(was.confusion, now.confusion)))
+    OR differ(was.squared_errors, now.squared_errors)
+    OR differ(was.surprise, now.surprise)
+    OR differ(was.residuals, now.residuals)
+    OR differ(was.squared_residuals, now.squared_residuals)
+    OR differ(was.reciprocal_ranks, now.reciprocal_ranks)
+    OR differ(was.ndcg, now.ndcg)
+    OR arrayExists(x -> abs(x) > 1e-9, mapValues(mapSubtract(was.clicked, now.clicked)));
+
 -- Views over outcomes: how good the models were, by the day on which they answered, as labels arrive.
 -- A prediction counts once, with its latest label. NULL is where a number is undefined: no positives, no scores, one class.
 -- Weights of labels are kept in `outcomes` and not used here: every labelled prediction counts the same.
