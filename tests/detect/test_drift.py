@@ -19,8 +19,8 @@ from driftline_schemas.records import Detection, Moments
 from driftline_schemas.spec import DriftRules, ModelSpec, Profile, Reference
 from driftline_streams.detectors import drift
 from driftline_streams.detectors.budget import Thresholds, thresholds
-from driftline_streams.detectors.result import Result
 from driftline_streams.kernel import divergence, histogram, moments
+from driftline_streams.kernel.drift import Result, rows
 from driftline_streams.kernel.limits import OTHER_CATEGORY
 from driftline_streams.reference.build import build
 from driftline_streams.sinks.clickhouse import ClickHouse
@@ -258,7 +258,7 @@ def test_an_empty_window_has_insufficient_data() -> None:
 def test_a_reference_without_signals_has_no_tests() -> None:
     reference = msgspec.structs.replace(reference_of({"feature:x": [1.0]}), signals={})
     assert compare(reference, WideCell(0, DAY, 9, reference.id, {}, {})) == {}
-    assert drift.rows(reference, "1", WideCell(0, DAY, 9, reference.id, {}, {}), [], 0).n == 0
+    assert rows(drift.span(reference, "1", WideCell(0, DAY, 9, reference.id, {}, {})), [], 0).n == 0
 
 
 def test_bins_of_another_reference_are_not_compared() -> None:
@@ -288,7 +288,7 @@ def test_absurd_numbers_give_finite_findings() -> None:
     found = one(np.full(900, 1e-300), np.full(900, 1e150))
     assert found.state == "drift"
     reference = reference_of({"feature:x": np.full(900, 1e-300)})
-    made = drift.finding(SPEC, "1", reference, window_of(reference, {}), found)
+    made = drift.finding(drift.span(reference, "1", window_of(reference, {})), found)
     assert msgspec.json.decode(msgspec.json.encode(made), type=Detection) == made
 
 
@@ -382,7 +382,7 @@ def test_a_segment_is_compared_with_itself() -> None:
     german = found["feature:x DE"]
     assert (german.state, german.dim, german.value) == ("drift", "country", "DE")
     assert german.before == pytest.approx(5, abs=0.1)
-    assert "where country is DE" in drift.finding(SPEC, "1", reference, parts[1], german).detail
+    assert "where country is DE" in drift.finding(drift.span(reference, "1", parts[1]), german).detail
 
 
 def test_a_segment_counted_in_coarse_bins_has_the_verdict_that_its_fine_bins_have() -> None:
@@ -412,7 +412,7 @@ def test_a_finding_says_what_when_how_much_and_how_sure() -> None:
     reference = reference_of({"feature:x": [*r.normal(100, 10, 2_000), *[None] * 20]})
     cell = window_of(reference, {"feature:x": [*r.normal(100, 10, 500), *[None] * 200]}, start_ms=DAY)
     result = compare(reference, cell)["feature:x"]
-    found = drift.finding(SPEC, "1", reference, cell, result)
+    found = drift.finding(drift.span(reference, "1", cell), result)
     assert (found.method, found.direction, found.kind, found.n) == ("nulls", "up", "drift", 700)
     assert found.before == pytest.approx(20 / 2_020)
     assert found.after == pytest.approx(200 / 700)
@@ -423,9 +423,9 @@ def test_a_finding_says_what_when_how_much_and_how_sure() -> None:
     assert found.detail.startswith(
         "Feature x was missing in 29 % of the events on 1970-01-02, 0.99 % in the reference:"
     )
-    assert found.id == drift.finding(SPEC, "1", reference, cell, result).id
+    assert found.id == drift.finding(drift.span(reference, "1", cell), result).id
     wider = msgspec.structs.replace(cell, width_ms=7 * DAY)
-    assert found.id != drift.finding(SPEC, "1", reference, wider, result).id
+    assert found.id != drift.finding(drift.span(reference, "1", wider), result).id
 
 
 async def test_rows_are_read_by_the_views(settings: Any) -> None:
@@ -435,10 +435,10 @@ async def test_rows_are_read_by_the_views(settings: Any) -> None:
     drifted, few = drift.compare(reference, cell, RULES, limits(RULES))
     store = ClickHouse(settings())
     migrate(store)
-    await store.insert([drift.rows(reference, "1", cell, [drifted, few], 0)], "batch")
+    await store.insert([rows(drift.span(reference, "1", cell), [drifted, few], 0)], "batch")
     small = window_of(reference, {"feature:x": r.normal(1, 1, 50)}, start_ms=DAY)
     nothing = drift.compare(reference, small, RULES, limits(RULES))
-    await store.insert([drift.rows(reference, "1", small, nothing, 0)], "batch of a small window")
+    await store.insert([rows(drift.span(reference, "1", small), nothing, 0)], "batch of a small window")
     later = store.query_rows("SELECT signal, state, psi, n FROM drift_daily WHERE day = '1970-01-02' ORDER BY signal")
     assert later == [
         {"signal": "feature:c", "state": "insufficient data", "psi": None, "n": 0},
@@ -559,8 +559,8 @@ def test_a_thousand_features_take_less_than_50_ms_with_rows_and_findings() -> No
     def once() -> float:
         begun = time.process_time()
         results = drift.compare(reference, cell, RULES, limits(RULES))
-        drift.rows(reference, "1", cell, results, 0)
-        found = [drift.finding(SPEC, "1", reference, cell, each) for each in results if each.state == "drift"]
+        rows(drift.span(reference, "1", cell), results, 0)
+        found = [drift.finding(drift.span(reference, "1", cell), each) for each in results if each.state == "drift"]
         assert len(found) == 5
         return time.process_time() - begun
 

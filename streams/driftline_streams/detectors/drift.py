@@ -11,19 +11,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import repeat
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 from driftline_schemas.records import Detection
-from driftline_schemas.spec import DriftRules, ModelSpec, Profile, Reference
+from driftline_schemas.spec import DriftRules, Profile, Reference
 from driftline_streams.detectors import bars, measures, pairs, wording
 from driftline_streams.detectors.budget import Thresholds
 from driftline_streams.detectors.measures import METHODS, Measured, Method, Tests
-from driftline_streams.detectors.result import Result, State
-from driftline_streams.kernel import findings, moments
-from driftline_streams.kernel.effects import Coded, MapColumn, Rows
+from driftline_streams.kernel import drift, moments
+from driftline_streams.kernel.drift import Result, State, Window
 from driftline_streams.kernel.histogram import Floats
 from driftline_streams.kernel.significance import believed
 from driftline_streams.windows.cells import WideCell
@@ -162,66 +160,14 @@ def _levels(method: Method, values: Mapping[str, float]) -> tuple[float | None, 
     return values[level] - values[f"{level}_change"], values[level]
 
 
-def rows(reference: Reference, version: str, window: WideCell, results: Sequence[Result], now_ms: int) -> Rows:
-    """Rows of the table `drift`."""
-    n = len(results)
-    texts = ("dim", "value", "signal", "state", "method")
-    numbers = ("statistic", "threshold", "effect", "low", "high", "p_value")
-    columns = dict(zip(Result._fields, zip(*results, strict=True) if n else repeat(()), strict=False))
-    return Rows(
-        "drift",
-        n,
-        {
-            "model": Coded.constant(reference.model, n),
-            "version": Coded.constant(version, n),
-            "window": np.full(n, window.start_ms // 1000, np.uint32),
-            "width_s": np.full(n, window.width_ms // 1000, np.uint32),
-            **{name: list(columns[name]) for name in texts},
-            **{name: np.array(columns[name], np.float64) for name in numbers},
-            "n": np.array(columns["n"], np.uint64),
-            "n_reference": np.array(columns["n_reference"], np.uint64),
-            "reference": Coded.constant(reference.id, n),
-            "seasonal": np.array(columns["seasonal"], np.uint8),
-            "measures": MapColumn.of(columns["measures"], np.float64),
-            "p_values": MapColumn.of(columns["p_values"], np.float64),
-            "bins": MapColumn.of(columns["observed"], np.uint64),
-            "expected": MapColumn.of(columns["expected"], np.float64),
-            "computed_at": np.full(n, now_ms, np.int64),
-        },
-    )
+def span(reference: Reference, version: str, window: WideCell) -> Window:
+    """The window that was compared, as rows and findings name it."""
+    return Window(reference.model, version, reference.id, window.start_ms, window.start_ms + window.width_ms)
 
 
-def finding(spec: ModelSpec, version: str, reference: Reference, window: WideCell, result: Result) -> Detection:
+def finding(window: Window, result: Result) -> Detection:
     """The finding that a signal has drifted in a window."""
-    start_ms, end_ms = window.start_ms, window.start_ms + window.width_ms
-    cause = ("drift", start_ms, window.width_ms, result.dim, result.value)
-    return Detection(
-        id=findings.id_of(spec.model, version, result.signal, *cause),
-        model=spec.model,
-        version=version,
-        signal=result.signal,
-        kind="drift",
-        method=result.method,
-        start_ms=start_ms,
-        end_ms=end_ms,
-        direction=_direction(result),
-        statistic=result.statistic,
-        threshold=result.threshold,
-        effect=result.effect,
-        p_value=result.p_value,
-        before=result.before,
-        after=result.after,
-        n=result.n,
-        reference=reference.id,
-        detail=wording.detail(result, start_ms, end_ms),
-        dim=result.dim,
-        value=result.value,
-        low=result.low,
-        high=result.high,
-        seasonal=result.seasonal,
-        observed=dict(result.observed),
-        expected=dict(result.expected),
-    )
+    return drift.finding(window, result, _direction(result), wording.detail(result, window.start_ms, window.end_ms))
 
 
 def _direction(result: Result) -> Literal["up", "down", "both"]:

@@ -14,6 +14,7 @@ from driftline_schemas.records import Detection
 from driftline_schemas.spec import ModelSpec, Reference
 from driftline_streams.detectors import drift, explain, quality, volume
 from driftline_streams.detectors.budget import Thresholds
+from driftline_streams.kernel.drift import rows
 from driftline_streams.kernel.effects import Rows
 from driftline_streams.windows.cells import WideCell
 
@@ -56,18 +57,14 @@ class Judge(NamedTuple):
         results = drift.compare(self.reference, window, self.spec.drift, thresholds, self.ignored, segments)
         if not results:
             return Verdict(found + parts, [], False)
-        drifted = [
-            drift.finding(self.spec, self.version, self.reference, window, result)
-            for result in results
-            if result.state == "drift"
-        ]
+        span = drift.span(self.reference, self.version, window)
+        drifted = [drift.finding(span, result) for result in results if result.state == "drift"]
         cells = {(segment.dim, segment.value): segment for segment in segments}
         whole = [_explained(each, self.reference, window, cells) for each in drifted if not each.dim]
         found += whole + quality.skew(self.spec, self.version, self.reference, window, whole, tested=tested)
         found += parts + [each for each in drifted if each.dim]
-        rows = drift.rows(self.reference, self.version, window, results, now_ms)
         compared = any(result.state != "insufficient data" and not result.dim for result in results)
-        return Verdict(found, [rows], compared)
+        return Verdict(found, [rows(span, results, now_ms)], compared)
 
     @property
     def _whose(self) -> tuple[ModelSpec, str, Reference | None]:

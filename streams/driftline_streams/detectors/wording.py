@@ -5,8 +5,8 @@ In the walk: `drift.finding` asks for every finding.
 
 from __future__ import annotations
 
-from driftline_streams.detectors.result import Result
 from driftline_streams.kernel import words
+from driftline_streams.kernel.drift import Result
 
 
 def detail(result: Result, start_ms: int, end_ms: int) -> str:

@@ -7,38 +7,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
-
-import numpy as np
+from typing import Literal
 
 from driftline_schemas.records import Detection
-from driftline_schemas.spec import Reference
-from driftline_streams.kernel import findings, words
-from driftline_streams.kernel.effects import Effects, MapColumn, Rows
+from driftline_streams.kernel import drift, words
+from driftline_streams.kernel.drift import Window
+from driftline_streams.kernel.effects import Effects
 from driftline_streams.kernel.joint import Result
-from driftline_streams.kernel.limits import DAY_MS
 from driftline_streams.kernel.signals import FEATURE
 
 SIGNAL = "features"
 MOST_PAIRS = 3  # that a sentence names
-_TEXTS = ("state", "method")
-_NUMBERS = ("threshold", "effect", "low", "high", "p_value")
 
 
-class Judged(NamedTuple):
-    """A day of one version, with the results of all its tests."""
-
-    reference: Reference
-    version: str
-    day_ms: int
-    results: Sequence[Result]  # at least one
-
-
-def effects(day: Judged, prefix: str, now_ms: int) -> Effects:
-    """The row of a day, and its finding when a test found drift."""
-    drifted = [result for result in day.results if result.state == "drift"]
-    found = findings.effects([_detection(day, drifted)] if drifted else [], prefix, now_ms)
-    return Effects((_row(day, now_ms), *found.rows), found.messages)
+def effects(window: Window, results: Sequence[Result], prefix: str, now_ms: int) -> Effects:
+    """The row of a day, and its finding when a test found drift; `results` are those of all tests, at least one."""
+    found = _result(results)
+    drifted = [result for result in results if result.state == "drift"]
+    published = [_finding(window, found, drifted)] if drifted else []
+    return drift.effects(window, found, published, prefix, now_ms)
 
 
 def headline(results: Sequence[Result]) -> Result:
@@ -50,60 +37,36 @@ def headline(results: Sequence[Result]) -> Result:
     return drifted[0] if drifted else min(results, key=lambda each: (math.isnan(each.p_value), each.p_value))
 
 
-def _row(day: Judged, now_ms: int) -> Rows:
-    chosen, tested = headline(day.results), [each for each in day.results if not math.isnan(each.p_value)]
-    return Rows(
-        "drift",
-        1,
-        {
-            "model": [day.reference.model],
-            "version": [day.version],
-            "window": np.array([day.day_ms // 1000], np.uint32),
-            "width_s": np.array([DAY_MS // 1000], np.uint32),
-            "dim": [""],
-            "value": [""],
-            "signal": [SIGNAL],
-            **{name: [getattr(chosen, name)] for name in _TEXTS},
-            **{name: np.array([getattr(chosen, name)], np.float64) for name in _NUMBERS},
-            "statistic": np.nan_to_num(np.abs(np.array([chosen.effect], np.float64))),
-            "n": np.array([chosen.n], np.uint64),
-            "n_reference": np.array([chosen.n_reference], np.uint64),
-            "reference": [day.reference.id],
-            "seasonal": np.zeros(1, np.uint8),
-            "measures": MapColumn.of([{each.method: each.effect for each in tested}], np.float64),
-            "p_values": MapColumn.of([{each.method: each.p_value for each in tested}], np.float64),
-            "bins": MapColumn.of([{}], np.uint64),
-            "expected": MapColumn.of([{}], np.float64),
-            "computed_at": np.array([now_ms], np.int64),
-        },
-    )
-
-
-def _detection(day: Judged, drifted: Sequence[Result]) -> Detection:
-    chosen, model, end_ms = drifted[0], day.reference.model, day.day_ms + DAY_MS
-    return Detection(
-        id=findings.id_of(model, day.version, SIGNAL, "joint", day.day_ms),
-        model=model,
-        version=day.version,
+def _result(results: Sequence[Result]) -> drift.Result:
+    chosen, tested = headline(results), [each for each in results if not math.isnan(each.p_value)]
+    return drift.Result(
+        dim="",
+        value="",
         signal=SIGNAL,
-        kind="drift",
+        state=chosen.state,
         method=chosen.method,
-        start_ms=day.day_ms,
-        end_ms=end_ms,
-        direction=_direction(chosen),
-        statistic=abs(chosen.effect),
+        statistic=0.0 if math.isnan(chosen.effect) else abs(chosen.effect),
         threshold=chosen.threshold,
         effect=chosen.effect,
-        p_value=chosen.p_value,
-        before=None if math.isnan(chosen.before) else chosen.before,
-        after=None if math.isnan(chosen.after) else chosen.after,
-        n=chosen.n,
-        reference=day.reference.id,
-        detail=f"Features did not go together as in the reference {words.when(day.day_ms, end_ms)}: "
-        f"{'; '.join(map(_sentence, drifted))}.",
         low=chosen.low,
         high=chosen.high,
+        p_value=chosen.p_value,
+        n=chosen.n,
+        n_reference=chosen.n_reference,
+        seasonal=False,
+        before=None if math.isnan(chosen.before) else chosen.before,
+        after=None if math.isnan(chosen.after) else chosen.after,
+        measures={each.method: each.effect for each in tested},
+        p_values={each.method: each.p_value for each in tested},
+        observed={},
+        expected={},
     )
+
+
+def _finding(window: Window, found: drift.Result, drifted: Sequence[Result]) -> Detection:
+    when, told = words.when(window.start_ms, window.end_ms), "; ".join(map(_sentence, drifted))
+    detail = f"Features did not go together as in the reference {when}: {told}."
+    return drift.finding(window, found, _direction(drifted[0]), detail)
 
 
 def _direction(result: Result) -> Literal["up", "down", "both"]:

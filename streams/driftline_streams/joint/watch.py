@@ -16,6 +16,7 @@ from driftline_schemas.spec import ModelSpec, Reference
 from driftline_streams.joint import finding
 from driftline_streams.kernel import budget, joint
 from driftline_streams.kernel.catalog import Catalog
+from driftline_streams.kernel.drift import Window
 from driftline_streams.kernel.effects import Named
 from driftline_streams.kernel.limits import DAY_MS
 from driftline_streams.kernel.query import Query
@@ -122,6 +123,7 @@ class Watch:
         values = np.array([row["vector"] for row in drawn], np.float64).reshape(len(drawn), len(signals))
         alpha = budget.alpha(spec.drift, budget.JOINT, 1)
         results = await asyncio.to_thread(joint.compare, reference, values, spec.drift, alpha)
-        judged = finding.Judged(reference, day.version, day.start_s * 1000, results)
+        start_ms = day.start_s * 1000
+        window = Window(spec.model, day.version, reference.id, start_ms, start_ms + DAY_MS)
         name = f"joint:{spec.model}:{day.version}:{day.start_s}"
-        return Named(name, finding.effects(judged, self._prefix, now_ms))
+        return Named(name, finding.effects(window, results, self._prefix, now_ms))

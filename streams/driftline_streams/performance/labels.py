@@ -16,9 +16,10 @@ from typing import Any
 from driftline_schemas.records import Moments
 from driftline_schemas.spec import Reference
 from driftline_streams.kernel.catalog import Catalog
+from driftline_streams.kernel.drift import Window
 from driftline_streams.kernel.effects import Named
 from driftline_streams.kernel.query import Query
-from driftline_streams.performance.label_drift import DAY_S, SIGNAL, Judged, Labels, compare, effects
+from driftline_streams.performance.label_drift import DAY_S, SIGNAL, Labels, compare, effects
 
 # Of a version without labels in its reference: a rate of a tenth is known to two hundredths, and each weekday is seen.
 LEARNT_LABELS = 1_000
@@ -80,9 +81,10 @@ class LabelWatch:
                 reference = self._catalog.reference(spec.model, version)
                 given = _given(reference)
                 for usual, window in _windows(mine, given, spec.drift.min_n, judged_s.get(version, 0)):
-                    judged = Judged(spec.model, version, reference.id if reference and given else "", usual, window)
+                    against = reference.id if reference and given else ""
+                    span = Window(spec.model, version, against, window.start_s * 1000, window.end_s * 1000)
                     name = f"labels:{spec.model}:{version}:{window.start_s}-{window.end_s}"
-                    yield Named(name, effects(judged, compare(usual, window, spec.drift), self._prefix, now_ms))
+                    yield Named(name, effects(span, compare(usual, window, spec.drift), self._prefix, now_ms))
 
 
 def _settled(days: Sequence[Mapping[str, Any]], horizon_s: int) -> list[Labels]:
