@@ -24,6 +24,7 @@ from driftline_streams import model_topic
 from driftline_streams.alerts.notify import Notify
 from driftline_streams.alerts.send import Sender
 from driftline_streams.clocks import Clocks
+from driftline_streams.comparison import pairs
 from driftline_streams.detectors.detect import Detect
 from driftline_streams.errors import Unavailable, UsageError
 from driftline_streams.ingest import Ingest
@@ -90,7 +91,7 @@ class Pipeline:
         self.detect = Detect(self.catalog, prefix, lateness_ms=int(settings.lateness_s * 1000))
         self.join = Join(self.catalog, prefix, Lookup(self.clickhouse))
         self.notify = Notify(self.catalog, prefix)
-        self.cohorts = Cohorts(self.catalog, self.clickhouse.query, self.clickhouse.execute)
+        self.cohorts = Cohorts(self.catalog, self.clickhouse.query, self.clickhouse.execute, [pairs.COMPUTE])
         self.performance = Watch(self.catalog, prefix, self.clickhouse.query)
         self.labels = LabelWatch(self.catalog, prefix, self.clickhouse.query)
         self.joint = JointWatch(self.catalog, prefix, self.clickhouse.query)

@@ -13,6 +13,7 @@ from clickhouse_connect.driver.client import Client
 
 from driftline_schemas.records import Moments
 from driftline_schemas.spec import FeatureSpec, ModelSpec, Objectives, Profile, Reference
+from driftline_streams.comparison import pairs
 from driftline_streams.kernel.histogram import BINS
 from driftline_streams.kernel.sketch import bucket_index
 
@@ -36,6 +37,7 @@ def seed(client: Client) -> None:
     windows(client, MODEL, VERSIONS[0], range(HOURS))
     windows(client, MODEL, VERSIONS[1], range(SECOND_FROM_H, HOURS))
     outcomes(client)
+    comparisons(client)
     predictions(client)
     drift(client)
     found(client)
@@ -115,6 +117,12 @@ def outcomes(client: Client) -> None:
                 "n": 18 * (HOURS - first_h),
             },
         )
+
+
+def comparisons(client: Client) -> None:
+    """The pairs of both versions, as the round computes them."""
+    days = [str(dt.date(2025, 3, 1) + dt.timedelta(days=day)) for day in range(DAYS)]
+    client.command(pairs.COMPUTE, {"model": MODEL, "days": days, "at": "2025-05-01 00:00:00"})
 
 
 def predictions(client: Client) -> None:

@@ -15,7 +15,6 @@ from sklearn import metrics
 
 from driftline_schemas.spec import ModelSpec
 from driftline_streams.kernel.effects import Rows
-from driftline_streams.kernel.rates import wilson
 from driftline_streams.sinks.clickhouse import ClickHouse
 
 from .conftest import DAY_MS, HOUR_MS, START_MS, outcomes, served
@@ -213,64 +212,6 @@ async def test_delays_agree_with_numpy(database: ClickHouse) -> None:
     assert [found["p50_h"], found["p90_h"], found["p99_h"]] == pytest.approx(quantiles, abs=1e-6)
     for hours, name in ((1, "share_1h"), (6, "share_6h"), (24, "share_1d"), (168, "share_7d")):
         assert found[name] == pytest.approx((delay_h <= hours).mean(), abs=1e-3)
-
-
-async def test_champion_and_challenger_are_compared_on_the_same_requests(database: ClickHouse) -> None:
-    rng = np.random.default_rng(4)
-    n = 400
-    truth, one, other = (rng.random((3, n)) < 0.5).astype(float)
-    other = np.where(rng.random(n) < 0.7, truth, other)
-    requests = [f"r{i}" for i in range(n)]
-    await put(
-        database,
-        outcomes(n, positive=truth, predicted_positive=one, request_id=requests),
-        outcomes(
-            n - 50,
-            positive=truth[50:],
-            predicted_positive=other[50:],
-            request_id=requests[50:],
-            version="2",
-            role="challenger",
-            prediction_id=[f"c{i}" for i in range(n - 50)],
-        ),
-        outcomes(9, positive=1, predicted_positive=1, prediction_id=[f"x{i}" for i in range(9)]),  # of no request
-    )
-    found = await the_only(database, "SELECT * FROM champion_challenger")
-    a, b = (one == truth)[50:], (other == truth)[50:]
-    assert (found["champion"], found["challenger"], found["role"], found["n"]) == ("1", "2", "challenger", n - 50)
-    assert found["champion_accuracy"] == pytest.approx(a.mean())
-    assert found["difference"] == pytest.approx(b.mean() - a.mean())
-    cells = ("both_right", "only_champion_right", "only_challenger_right", "both_wrong")
-    assert [found[cell] for cell in cells] == [(a & b).sum(), (a & ~b).sum(), (~a & b).sum(), (~a & ~b).sum()]
-    assert found["difference_low"] < found["difference"] < found["difference_high"]
-    first, second = (high - low for low, high in (wilson(x.sum(), len(x)) for x in (a, b)))
-    assert found["difference_high"] - found["difference_low"] < 1.02 * np.hypot(first, second)
-    assert found["champion_mae"] is None
-
-
-async def test_the_interval_of_the_difference_holds_the_truth_19_times_in_20(database: ClickHouse) -> None:
-    rng = np.random.default_rng(6)
-    days, n = 200, 60
-    truth = np.ones(days * n)
-    one, other = rng.random((2, days * n)) < [[0.8], [0.9]]
-    time_ms = START_MS + np.repeat(np.arange(days), n) * DAY_MS
-    requests = [f"r{i}" for i in range(days * n)]
-    common = {"timestamp": time_ms, "positive": truth, "request_id": requests}
-    await put(
-        database,
-        outcomes(days * n, **common, predicted_positive=one),
-        outcomes(
-            days * n,
-            **common,
-            predicted_positive=other,
-            version="2",
-            role="shadow",
-            prediction_id=[f"c{i}" for i in range(days * n)],
-        ),
-    )
-    rows = await database.query("SELECT difference_low AS low, difference_high AS high FROM champion_challenger")
-    assert len(rows) == days
-    assert 0.91 <= np.mean([row["low"] <= 0.1 <= row["high"] for row in rows]) <= 0.99
 
 
 async def test_views_of_an_empty_database_are_empty(database: ClickHouse) -> None:

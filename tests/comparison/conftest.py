@@ -1,0 +1,153 @@
+"""A migrated database, and answers with their truth to fill it with."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+import numpy as np
+import pytest
+from msgspec import Struct
+
+from driftline_streams.comparison import pairs
+from driftline_streams.embedded.services import Services
+from driftline_streams.kernel.effects import Coded, MapColumn, Rows, WideInts
+from driftline_streams.settings import Settings
+from driftline_streams.sinks.clickhouse import ClickHouse
+from driftline_streams.sinks.migrations import migrate
+
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+START_MS = 1_735_689_600_000  # 2025-01-01, a Wednesday
+START = dt.date(2025, 1, 1)
+
+_names = count()
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """An answer with its truth; of a regression where it has values."""
+
+    version: str = "1"
+    role: str = "champion"
+    request: str = "r"
+    prediction_id: str = ""  # that of version, role and request when empty
+    at_ms: int = START_MS
+    label_ms: int = START_MS + HOUR_MS
+    right: bool = True
+    value: float | None = None
+    truth: float | None = None
+    kind: str = "binary"
+    model: str = "m"
+
+    @property
+    def id(self) -> str:
+        return self.prediction_id or f"{self.version}-{self.role}-{self.request}"
+
+    @property
+    def day(self) -> dt.date:
+        return dt.datetime.fromtimestamp(self.at_ms / 1000, dt.UTC).date()
+
+
+def outcomes(answers: Sequence[Answer]) -> Rows:
+    """Rows of outcomes: the truth is the positive class, or a number."""
+    n = len(answers)
+    numbers: dict[str, Any] = {
+        "timestamp": np.array([a.at_ms for a in answers], np.int64),
+        "label_timestamp": np.array([a.label_ms for a in answers], np.int64),
+        "predicted_positive": np.array([float(a.right) if a.kind == "binary" else np.nan for a in answers]),
+        "positive": np.array([1.0 if a.kind == "binary" else np.nan for a in answers]),
+        "prediction_value": np.array([np.nan if a.value is None else a.value for a in answers]),
+        "label_value": np.array([np.nan if a.truth is None else a.truth for a in answers]),
+        "weight": np.ones(n),
+    }
+    return Rows(
+        "outcomes",
+        n,
+        {
+            "prediction_id": [a.id for a in answers],
+            "model": [a.model for a in answers],
+            "version": [a.version for a in answers],
+            "role": [a.role for a in answers],
+            "kind": [a.kind for a in answers],
+            "request_id": [a.request for a in answers],
+            "prediction": ["a" if a.right else "b" for a in answers],
+            "label": Coded.constant("a", n),
+            "segment": MapColumn(np.zeros(n, np.uint64), [], []),
+            "precedence": WideInts([a.label_ms for a in answers]),
+            **numbers,
+        },
+    )
+
+
+async def put(database: ClickHouse, *rows: Rows) -> None:
+    """Insert under a name that nothing else has."""
+    await database.insert(rows, f"test {next(_names)}")
+
+
+async def pair(database: ClickHouse, answers: Sequence[Answer]) -> None:
+    """What the round does for the days of these answers, when their labels have come."""
+    at = dt.datetime(2026, 1, 1, tzinfo=dt.UTC) + dt.timedelta(seconds=next(_names))
+    for model in sorted({a.model for a in answers}):
+        days = sorted({a.day.isoformat() for a in answers if a.model == model})
+        given = {"model": model, "days": days, "at": f"{at:%Y-%m-%d %H:%M:%S}", "segments": []}
+        database.command(pairs.COMPUTE, given)
+
+
+def insert(database: ClickHouse, table: str, *rows: Mapping[str, Any]) -> None:
+    """Rows by column name; others get the defaults of the table."""
+    lines = b"\n".join(map(msgspec.json.encode, rows)).decode()
+    database.command(f"INSERT INTO {table} FORMAT JSONEachRow {lines}")
+
+
+def cell(day: int, n: int = 100, *, version: str = "1", role: str = "champion", **given: Any) -> dict[str, Any]:
+    """A row of performance of a day that many labels have come for."""
+    return {
+        "model": "m",
+        "version": version,
+        "role": role,
+        "day": str(START + dt.timedelta(days=day)),
+        "stage": "latest",
+        "n": n,
+        "weight": n,
+        "weight_squares": n,
+        **given,
+    }
+
+
+def windows(day: int, n: int = 100, version: str = "1") -> dict[str, Any]:
+    """A row of windows of a day with that many answers."""
+    return {
+        "model": "m",
+        "version": version,
+        "window": f"{START + dt.timedelta(days=day)} 00:00:00",
+        "width_s": 3600,
+        "n": n,
+    }
+
+
+@pytest.fixture(scope="module")
+def connection(embedded: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouse]:
+    """A migrated database for the tests of a module."""
+    sink = ClickHouse(
+        Settings(
+            clickhouse_host=embedded.clickhouse_host,
+            clickhouse_port=embedded.clickhouse_port,
+            clickhouse_database=f"comparison_{uuid4().hex[:8]}",
+            data_dir=tmp_path_factory.mktemp("comparison"),
+        )
+    )
+    migrate(sink)
+    yield sink
+    sink.close()
+
+
+@pytest.fixture
+def database(connection: ClickHouse) -> ClickHouse:
+    """That database, empty."""
+    for table in ("outcomes", "comparisons", "verdicts", "performance", "windows", "models", "detections"):
+        connection.command(f"TRUNCATE TABLE {table}")
+    return connection
