@@ -12,9 +12,9 @@ from typing import Any, Protocol
 
 import msgspec
 from river import stats
-from river.drift import binary
 
-_RIVER: Any = binary  # without annotations
+from driftline_streams.detectors.river_drift import binary
+
 _MEAN: Any = stats.Mean
 
 # Errors before DDM and EDDM compare anything. River's 30 outcomes may hold no error, and then the first is a drift.
@@ -91,7 +91,7 @@ class Ddm(_Plain):
     numbers, means = ("_p_min", "_s_min", "_ps_min"), ("_p",)
 
     def __init__(self, threshold: float) -> None:
-        super().__init__(_RIVER.DDM, threshold)
+        super().__init__(binary.DDM, threshold)
 
     def arm(self, threshold: float, share: float) -> None:
         super().arm(threshold, share)
@@ -133,7 +133,7 @@ class HddmA(_Plain):
     means = ("_x_min", "_x_max", "_z")
 
     def __init__(self, threshold: float) -> None:
-        super().__init__(_RIVER.HDDMA, threshold)
+        super().__init__(binary.HDDMA, threshold)
 
 
 class HddmW(_Plain):
@@ -144,7 +144,7 @@ class HddmW(_Plain):
     samples = ("_total", "_s1_decr", "_s1_incr", "_s2_decr", "_s2_incr")
 
     def __init__(self, threshold: float) -> None:
-        super().__init__(_RIVER.HDDMW, threshold)
+        super().__init__(binary.HDDMW, threshold)
 
     def snapshot(self) -> bytes:
         samples = [getattr(self._river, name) for name in self.samples]
@@ -154,7 +154,7 @@ class HddmW(_Plain):
     def restore(self, snapshot: bytes) -> None:
         plain, own = msgspec.msgpack.decode(snapshot, type=tuple[bytes, list[tuple[bool, float, bytes]]])
         super().restore(plain)
-        fresh: Any = _RIVER.HDDMW(drift_confidence=self.threshold)
+        fresh: Any = binary.HDDMW(drift_confidence=self.threshold)
         for name, (begun, bound, mean) in zip(self.samples, own, strict=True):
             sample = getattr(fresh, name)
             sample._is_init, sample._ibc = begun, bound
@@ -169,7 +169,7 @@ def detectors() -> tuple[BinaryDetector, ...]:
 
 def _eddm(beta: float) -> Any:
     # The level of a warning, which nobody asks for, must not be lower.
-    return _RIVER.EDDM(alpha=1.0, beta=beta)
+    return binary.EDDM(alpha=1.0, beta=beta)
 
 
 def _mean(n: float, mean: float) -> Any:

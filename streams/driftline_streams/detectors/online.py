@@ -14,9 +14,9 @@ import struct
 from typing import Any, Protocol
 
 import msgspec
-from river import drift, stats
+from river import stats
 
-_RIVER: Any = drift  # without annotations
+from driftline_streams.detectors import river_drift
 
 # ADWIN's bound has a term for values in [0, 1] that is too cautious for others. Twice the value halves that term: a
 # fifth less delay at no false alarm in 200,000; four times gave two.
@@ -59,7 +59,7 @@ class Adwin:
 
     def __init__(self, threshold: float) -> None:
         self._threshold = threshold
-        self._river: Any = _RIVER.ADWIN(delta=threshold, clock=1, min_window_length=SHORTEST)
+        self._river: Any = river_drift.ADWIN(delta=threshold, clock=1, min_window_length=SHORTEST)
 
     @property
     def threshold(self) -> float:
@@ -95,7 +95,7 @@ class PageHinkley:
     method = "page_hinkley"
 
     def __init__(self, threshold: float) -> None:
-        self._river: Any = _RIVER.PageHinkley(threshold=threshold, delta=FORGIVEN, alpha=KEEP_ALL, mode="both")
+        self._river: Any = river_drift.PageHinkley(threshold=threshold, delta=FORGIVEN, alpha=KEEP_ALL, mode="both")
 
     @property
     def threshold(self) -> float:
