@@ -32,16 +32,14 @@ class Block:
     def __init__(self, form: Form) -> None:
         self.form = form
         self._index: list[Ints] = []
-        self._numbers: list[Floats] = []
-        self._codes: list[bytes] = []
+        self._records: list[bytes] = []
         self._lists: list[list[Any]] = [[] for _ in form.lists]
 
     def add(self, events: Sequence[Any], index: Ints) -> None:
         """Take in events of the form (at least one), and where in the batch they were."""
-        numbers, codes, lists = self.form.take(events)
+        records, lists = self.form.take(events)
         self._index.append(index)
-        self._numbers.append(np.array(numbers, np.float64))  # a null becomes NaN
-        self._codes.append(bytes(codes))
+        self._records.append(records)
         for gathered, new in zip(self._lists, lists, strict=True):
             gathered.extend(new)
 
@@ -57,12 +55,13 @@ class Block:
         """
         form = self.form
         lists = dict(zip(form.lists, self._lists, strict=True))
+        records = np.frombuffer(b"".join(self._records), form.record)
         events = _Events(
             form=form,
             index=np.concatenate(self._index),
             time_ms=time_ms,
-            numbers=np.concatenate(self._numbers).reshape(-1, len(form.numbers)),
-            codes=np.frombuffer(b"".join(self._codes), np.uint8).reshape(-1, len(form.codes)),
+            numbers=records["numbers"],
+            codes=records["codes"],
             lists=lists,
         )
         usual = events.usual(now_ms)

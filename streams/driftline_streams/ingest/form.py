@@ -1,13 +1,15 @@
 """A layout as code: the struct that its events are decoded into, and the function that takes their values out.
 
 In the walk: made by `read` when a layout was widened, used for every event from then on. The function is generated, so
-that values are taken by name and not in a loop over names: 0.2 µs for an event of fifteen values.
+that values are taken by name and not in a loop over names, and it packs them: 0.2 µs for an event of twenty values.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from struct import Struct as Packer
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -30,8 +32,8 @@ class Place(NamedTuple):
     name: str
 
 
-# Of some events: their numbers, event after event, their codes likewise, and a list for each of the other fields.
-Taken = tuple[list[float | None], list[int], tuple[list[Any], ...]]
+# Of some events: their numbers and codes as records, event after event, and a list for each of the other fields.
+Taken = tuple[bytes, tuple[list[Any], ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ class Form:
     codes: list[tuple[Place, list[str]]]  # with the texts that the codes stand for
     lists: list[Place]
     take: Callable[[Sequence[Any]], Taken]
+    record: np.dtype[np.void]  # `numbers` and `codes` of an event, as `take` packs them
     number_at: dict[Place, int]
     code_at: dict[Place, int]
     objects: dict[str, ObjectColumns]
@@ -110,7 +113,7 @@ class _Making:
         for name in ("prediction_id", "timestamp"):
             self.lists[Place(ANSWER, name)] = f"e.{name}"
         for name in ("latency_ms", "score", "confidence"):
-            self.numbers[Place(ANSWER, name)] = f"e.{name}"
+            self._add_number(Place(ANSWER, name), f"e.{name}")
         definition += self._answers(layout.answers)
         for name, of_type in _STORED.items():
             seen = name in layout.stored  # while it is not, null is its only value
@@ -129,13 +132,21 @@ class _Making:
             "Event", definition, tag_field="model", tag=model, kw_only=True, gc=False, forbid_unknown_fields=True
         )
         numbers, codes = list(self.numbers), [(place, texts) for place, (texts, _) in self.codes.items()]
+        packed = Packer(f"{len(numbers)}d{len(codes)}B{-len(codes) % 8}x")  # doubles are where they are fast to read
+        fields = {
+            "names": ["numbers", "codes"],
+            "formats": [(np.float64, (len(numbers),)), (np.uint8, (len(codes),))],
+            "offsets": [0, 8 * len(numbers)],
+            "itemsize": packed.size,
+        }
         return Form(
             model=model,
             type=event,
             numbers=numbers,
             codes=codes,
             lists=list(self.lists),
-            take=self._take(),
+            take=self._take(packed),
+            record=np.dtype(fields),  # type: ignore[call-overload]  # numpy's types do not know shapes of fields
             number_at={place: column for column, place in enumerate(numbers)},
             code_at={place: column for column, (place, _) in enumerate(codes)},
             objects={name: ObjectColumns.of(name, numbers, codes) for name in ("features", "segment", "probabilities")},
@@ -181,20 +192,27 @@ class _Making:
         """Take the value at `path` in the way of its kind."""
         value = f"e.{path}" if place.where == ANSWER else path
         if known.kind is Kind.NUMBER:
-            self.numbers[place] = value
+            self._add_number(place, value)
         elif known.kind is Kind.CODE:
             self.codes[place] = (list(known.texts), f"({value} or null).code")
         else:
             self.lists[place] = f"e.{path}"
 
-    def _take(self) -> Callable[[Sequence[Any]], Taken]:
+    def _add_number(self, place: Place, value: str) -> None:
+        self.numbers[place] = f"(nan if {value} is None else {value})"
+
+    def _take(self, packed: Packer) -> Callable[[Sequence[Any]], Taken]:
         """Names of fields never get into the source: attributes are `f0`, `f1` and so on."""
         source = _TAKE.format(
-            numbers=",".join(self.numbers.values()),
-            codes=",".join(expression for _, expression in self.codes.values()),
+            values=",".join([*self.numbers.values(), *(expression for _, expression in self.codes.values())]),
             lists=",".join(f"[{value} for e in events]" for value in self.lists.values()),
         )
-        names: dict[str, Any] = {"null": NULL_TEXT, "no_probabilities": self.objects.get("probabilities")}
+        names: dict[str, Any] = {
+            "pack": packed.pack,
+            "nan": math.nan,
+            "null": NULL_TEXT,
+            "no_probabilities": self.objects.get("probabilities"),
+        }
         exec(source, names)  # noqa: S102  # made of our own names alone
         take: Callable[[Sequence[Any]], Taken] = names["take"]
         return take
@@ -204,11 +222,10 @@ _STORED: Final[dict[str, Any]] = dict.fromkeys(OPTIONAL_TEXTS, str) | {"error": 
 
 _TAKE: Final = """
 def take(events):
-    numbers, codes = [], []
-    add_numbers, add_codes = numbers.extend, codes.extend
+    records = []
+    add = records.append
     for e in events:
         features, segment, probabilities = e.features, e.segment, e.probabilities or no_probabilities
-        add_numbers(({numbers},))
-        add_codes(({codes},))
-    return numbers, codes, ({lists},)
+        add(pack({values}))
+    return b"".join(records), ({lists},)
 """

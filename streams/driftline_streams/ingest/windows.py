@@ -12,13 +12,13 @@ import numpy.typing as npt
 
 from driftline_schemas.records import Buckets, WindowCell
 from driftline_streams.ingest.bounds import fold
-from driftline_streams.ingest.cells import Cells, Segments, Slices
+from driftline_streams.ingest.cells import Cells, Segments, Slices, Strata
 from driftline_streams.ingest.columns import Columns
 from driftline_streams.ingest.entries import ends_of
 from driftline_streams.ingest.moments import Sums
 from driftline_streams.ingest.values import NO_TEXT, Texts
 from driftline_streams.kernel.effects import Coded, MapColumn, Rows
-from driftline_streams.kernel.histogram import Ints, tally
+from driftline_streams.kernel.histogram import Floats, Ints, tally
 from driftline_streams.kernel.limits import MAX_CATEGORIES, OTHER_CATEGORY
 from driftline_streams.kernel.sketch import GroupedBuckets, bucket_index, group_buckets
 
@@ -47,6 +47,12 @@ class WindowSums:
         cells = Cells.of(columns, width_ms)
         slices = Slices.of(cells, Cells.of(columns, np.maximum(width_ms, feature_ms)), segments)
         row, group, size = slices.row, slices.group, len(slices)
+        joint = Strata.each(slices).joined()
+        strata, of_strata = joint.spread(np.arange(len(joint)), joint.layers)
+
+        def sums(numbers: Floats) -> Sums:
+            return Sums.of(joint.of_event, numbers, len(joint)).merged(strata, of_strata, size)
+
         measured = ~np.isnan(columns.latency_ms)
         bucket = bucket_index(np.where(measured, columns.latency_ms, 0.0))
         timed = measured[row]
@@ -57,10 +63,10 @@ class WindowSums:
             slices=slices,
             n=np.bincount(group, minlength=size),
             errors=np.bincount(group[columns.failed[row]], minlength=size),
-            latency=Sums.of(group, columns.latency_ms[row], size),
+            latency=sums(columns.latency_ms),
             buckets=group_buckets(group[timed], bucket[row[timed]], size),
-            score=Sums.of(group, columns.score[row], size),
-            confidence=Sums.of(group, columns.confidence[row], size),
+            score=sums(columns.score),
+            confidence=sums(columns.confidence),
             classes=classes,
             folded_classes=folded_classes,
         )
