@@ -200,20 +200,6 @@ async def test_days_of_a_retired_model_are_final_when_no_label_came_for_a_horizo
     assert await the_only(database, "SELECT state FROM performance_daily") == {"state": state}
 
 
-async def test_delays_agree_with_numpy(database: ClickHouse) -> None:
-    rng = np.random.default_rng(3)
-    delay_h = np.round(rng.exponential(30, 2000), 3)
-    time_ms = START_MS + rng.integers(0, 31 * DAY_MS, 2000)
-    await put(
-        database, outcomes(2000, timestamp=time_ms, label_timestamp=time_ms + (delay_h * HOUR_MS).astype(np.int64))
-    )
-    found = await the_only(database, "SELECT * FROM label_delay")
-    quantiles = np.quantile(delay_h, [0.5, 0.9, 0.99])
-    assert [found["p50_h"], found["p90_h"], found["p99_h"]] == pytest.approx(quantiles, abs=1e-6)
-    for hours, name in ((1, "share_1h"), (6, "share_6h"), (24, "share_1d"), (168, "share_7d")):
-        assert found[name] == pytest.approx((delay_h <= hours).mean(), abs=1e-3)
-
-
 async def test_views_of_an_empty_database_are_empty(database: ClickHouse) -> None:
     for view in ("performance_daily", "performance_monthly", "label_coverage", "label_delay", "champion_challenger"):
         assert await database.query(f"SELECT * FROM {view}") == []

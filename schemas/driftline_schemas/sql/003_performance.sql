@@ -235,26 +235,3 @@ FROM
     GROUP BY model, version, role, day
 )
 SETTINGS do_not_merge_across_partitions_select_final = 1;
-
--- How long the truth takes, by the month of the prediction. A corrected label counts with its last time.
-CREATE VIEW label_delay AS
-SELECT
-    model, month, n,
-    delays[1] AS p50_h, delays[2] AS p90_h, delays[3] AS p99_h,
-    soon_1h / n AS share_1h, soon_6h / n AS share_6h, soon_1d / n AS share_1d, soon_7d / n AS share_7d
-FROM
-(
-    WITH (toUnixTimestamp64Milli(label_timestamp) - toUnixTimestamp64Milli(timestamp)) / 3600000 AS delay_h
-    SELECT
-        model,
-        toStartOfMonth(timestamp) AS month,
-        count() AS n,
-        quantilesExactInclusive(0.5, 0.9, 0.99)(delay_h) AS delays,
-        countIf(delay_h <= 1) AS soon_1h,
-        countIf(delay_h <= 6) AS soon_6h,
-        countIf(delay_h <= 24) AS soon_1d,
-        countIf(delay_h <= 168) AS soon_7d
-    FROM outcomes FINAL
-    GROUP BY model, month
-)
-SETTINGS do_not_merge_across_partitions_select_final = 1;
