@@ -37,6 +37,7 @@ from driftline_streams.ledger_positions import take_account
 from driftline_streams.outcomes.join import Join, JoinResult
 from driftline_streams.outcomes.lookup import Lookup
 from driftline_streams.performance.cohorts import Cohorts
+from driftline_streams.performance.expected import Expectations
 from driftline_streams.performance.labels import LabelWatch
 from driftline_streams.performance.pace import Pace
 from driftline_streams.performance.watch import Watch
@@ -63,6 +64,7 @@ RETRY_EVERY_S = 0.5
 MODELS_EVERY_S = 1.0
 COHORTS_EVERY_S = 1.0
 REPORT_EVERY_S = 10.0
+EXPECTED_EVERY_S = 10.0
 PERFORMANCE_EVERY_S = 1.0
 PERFORMANCE_REST_S = 30.0  # between two judgements while nothing came
 LEARN_EVERY_S = 30.0
@@ -92,6 +94,7 @@ class Pipeline:
         self.join = Join(self.catalog, prefix, Lookup(self.clickhouse))
         self.notify = Notify(self.catalog, prefix)
         self.cohorts = Cohorts(self.catalog, self.clickhouse.query, self.clickhouse.execute, [pairs.COMPUTE])
+        self.expectations = Expectations(self.catalog, self.clickhouse.query)
         self.performance = Watch(self.catalog, prefix, self.clickhouse.query)
         self.labels = LabelWatch(self.catalog, prefix, self.clickhouse.query)
         self.joint = JointWatch(self.catalog, prefix, self.clickhouse.query)
@@ -105,6 +108,7 @@ class Pipeline:
         self._clocks = Clocks(settings, self.producer)
         self._events_a_message = 1.0  # of the last batch of predictions: many in column frames
         self._pace = Pace(time.monotonic())
+        self._expected_pace = Pace(time.monotonic())
         self._computed_at = 0.0  # when cohorts were last computed, in seconds of the monotonic clock
         self._judged_at = 0.0  # when performance was last compared with its limits
         self._unmirrored: list[model_topic.Entry] = []  # entries that are not in ClickHouse yet
@@ -123,6 +127,7 @@ class Pipeline:
         self.app.every(MODELS_EVERY_S, self.follow_models)
         self.app.every(COHORTS_EVERY_S, self.compute_cohorts)
         self.app.every(REPORT_EVERY_S, self.report_cohorts)
+        self.app.every(EXPECTED_EVERY_S, self.expect_performance)
         self.app.every(PERFORMANCE_EVERY_S, self.watch_performance)
         self.app.every(LABELS_EVERY_S, self.watch_labels)
         self.app.every(JOINT_EVERY_S, self.watch_joint)
@@ -291,9 +296,21 @@ class Pipeline:
 
     async def report_cohorts(self) -> None:
         """Keep days as they stand when they are first final; the reader of the first partition does it."""
-        labels_lag = sum(self.app.lag(self._name(topics.LABELS)).values()) > self.settings.batch_events
-        if self._reads_first() and not self._predictions_lag() and not labels_lag:
+        if self._reads_first() and not self._predictions_lag() and not self._labels_lag():
             await self.cohorts.report()
+
+    async def expect_performance(self) -> None:
+        """Write down what the numbers of open days will be; the reader of the first partition does it.
+
+        Not in a backlog: the partitions of labels are hours of event time apart.
+        """
+        began = time.monotonic()
+        lag = self._predictions_lag() or self._labels_lag()
+        if self._reads_first() and not lag and self._expected_pace.due(began):
+            async for expected in self.expectations(_now_ms()):
+                await self._publish(expected)
+                self._computed_at = time.monotonic()
+            self._expected_pace.spent(began, time.monotonic())
 
     async def watch_performance(self) -> None:
         """Compare days with the limits of the specs, when they were computed, or now and then."""
@@ -316,6 +333,10 @@ class Pipeline:
         if self._reads_first() and not self._predictions_lag():
             async for judged in self.joint(_now_ms()):
                 await self._publish(judged)
+
+    def _labels_lag(self) -> bool:
+        """Whether this worker is more than a batch behind in labels."""
+        return sum(self.app.lag(self._name(topics.LABELS)).values()) > self.settings.batch_events
 
     def _reads_first(self) -> bool:
         return 0 in self.app.feeds[self._name(topics.PREDICTIONS)].partitions

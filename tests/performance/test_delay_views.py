@@ -53,8 +53,8 @@ async def test_delays_agree_with_numpy(database: ClickHouse) -> None:
 async def test_the_curve_is_the_one_that_days_are_weighed_with(database: ClickHouse, horizon_days: int) -> None:
     rng, days = np.random.default_rng(4), 20
     spec = ModelSpec(model="m", label_horizon_s=horizon_days * 86_400)
-    record = {"model": ["m"], "version": [""], "record": [msgspec.json.encode(spec).decode()]}
-    kinds = {
+    record: dict[str, Column] = {"model": ["m"], "version": [""], "record": [msgspec.json.encode(spec).decode()]}
+    kinds: dict[str, Column] = {
         "kind": Coded.constant("spec", 1),
         "offset": np.array([0], np.uint64),
         "applied_at": np.array([0], np.int64),
@@ -75,10 +75,9 @@ async def test_the_curve_is_the_one_that_days_are_weighed_with(database: ClickHo
             if n
         }
         newest_ms = clock_ms if day == days - 1 else START_MS
-        rows = [served((START_MS + day * DAY_MS, int(answered[day]), 0))]
-        rows += [cell(day, delays, newest_ms)] if delays else []
-        for each in rows:
-            await database.insert([each], f"{each.table} {day}")
+        await database.insert([served((START_MS + day * DAY_MS, int(answered[day]), 0))], f"windows {day}")
+        if delays:
+            await database.insert([cell(day, delays, newest_ms)], f"cell {day}")
     history = History(
         classes=("right", "wrong"),
         counts=counts,

@@ -129,7 +129,7 @@ def visible(ages_min: Floats, weights: Floats, last: int, horizon_min: float) ->
     return out
 
 
-def ages(served: Mapping[int, int], clock_s: int) -> tuple[Floats, Floats]:
+def ages(served: Mapping[int, float], clock_s: int) -> tuple[Floats, Floats]:
     """Ages in minutes at `clock_s` and their weights, from predictions by the hour (its start in seconds).
 
     Predictions of an hour are taken to be spread evenly over its quarters. What is later than the clock has a negative
