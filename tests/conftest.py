@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -160,15 +161,69 @@ def eventually() -> Eventually:
     return _wait
 
 
+class Databases:
+    """Databases with all tables and views. One that a test has done with is emptied for the next.
+
+    Tables that a test has written to are made anew: what was inserted once under a name is not inserted again, in an
+    emptied table either.
+    """
+
+    def __init__(self, clickhouse: ClickHouse) -> None:
+        self._clickhouse = clickhouse
+        self._free: list[str] = []
+        self._statements: dict[str, str] = {}  # by table and view
+
+    def take(self) -> str:
+        """The name of one that is empty."""
+        if self._free:
+            return self._free.pop()
+        here, name = self._clickhouse, self._clickhouse.database()
+        store = Sink(Settings(clickhouse_host=here.host, clickhouse_port=here.port, clickhouse_database=name))
+        migrate(store)
+        store.close()
+        with here.client(name) as client:
+            self._statements = self._described(client, name)
+        return name
+
+    def give_back(self, name: str) -> None:
+        """Empty a database for another test; one whose tables a test has changed is left alone."""
+        with self._clickhouse.client(name) as client:
+            if self._described(client, name) != self._statements:
+                return
+            used = client.query(
+                "SELECT DISTINCT table FROM system.parts "
+                "WHERE database = {name:String} AND table != 'schema_migrations'",
+                {"name": name},
+            )
+            for (table,) in used.result_rows:
+                client.command(f"DROP TABLE {table} SYNC")
+                client.command(self._statements[table])
+        self._free.append(name)
+
+    def _described(self, client: Client, name: str) -> dict[str, str]:
+        found = client.query(
+            "SELECT name, create_table_query FROM system.tables WHERE database = {name:String}", {"name": name}
+        )
+        return {table: re.sub(rf"\b{name}\.", "", statement) for table, statement in found.result_rows}
+
+
+@pytest.fixture(scope="session")
+def databases(clickhouse: ClickHouse) -> Databases:
+    """The run's databases with all tables and views."""
+    return Databases(clickhouse)
+
+
 @pytest.fixture
-def migrated(settings: MakeSettings) -> Iterator[Client]:
-    """A client on a database of its own with all tables and views."""
-    own = settings()
-    migrate(Sink(own))
-    with clickhouse_connect.get_client(
-        host=own.clickhouse_host,
-        port=own.clickhouse_port,
-        database=own.clickhouse_database,
-        autogenerate_session_id=False,
-    ) as client:
+def database(databases: Databases, settings: MakeSettings) -> Iterator[Sink]:
+    """An empty database with all tables and views, as stages reach it."""
+    store = Sink(settings(clickhouse_database=databases.take()))
+    yield store
+    store.close()
+    databases.give_back(store.database)
+
+
+@pytest.fixture
+def migrated(database: Sink, clickhouse: ClickHouse) -> Iterator[Client]:
+    """An ordinary client on an empty database with all tables and views."""
+    with clickhouse.client(database.database) as client:
         yield client

@@ -24,7 +24,6 @@ from driftline_streams.kernel.drift import Result, rows
 from driftline_streams.kernel.limits import OTHER_CATEGORY
 from driftline_streams.reference.build import build
 from driftline_streams.sinks.clickhouse import ClickHouse
-from driftline_streams.sinks.migrations import migrate
 from driftline_streams.windows.cells import WideCell
 
 from .builders import DAY, HOUR, MINUTE
@@ -428,24 +427,26 @@ def test_a_finding_says_what_when_how_much_and_how_sure() -> None:
     assert found.id != drift.finding(drift.span(reference, "1", wider), result).id
 
 
-async def test_rows_are_read_by_the_views(settings: Any) -> None:
+async def test_rows_are_read_by_the_views(database: ClickHouse) -> None:
     r = np.random.default_rng(15)
     reference = reference_of({"feature:x": r.normal(0, 1, 2_000), "feature:c": ["a", "b"] * 1_000})
     cell = window_of(reference, {"feature:x": r.normal(1, 1, 500), "feature:c": ["a", "b"] * 50})
     drifted, few = drift.compare(reference, cell, RULES, limits(RULES))
-    store = ClickHouse(settings())
-    migrate(store)
-    await store.insert([rows(drift.span(reference, "1", cell), [drifted, few], 0)], "batch")
+    await database.insert([rows(drift.span(reference, "1", cell), [drifted, few], 0)], "batch")
     small = window_of(reference, {"feature:x": r.normal(1, 1, 50)}, start_ms=DAY)
     nothing = drift.compare(reference, small, RULES, limits(RULES))
-    await store.insert([rows(drift.span(reference, "1", small), nothing, 0)], "batch of a small window")
-    later = store.query_rows("SELECT signal, state, psi, n FROM drift_daily WHERE day = '1970-01-02' ORDER BY signal")
+    await database.insert([rows(drift.span(reference, "1", small), nothing, 0)], "batch of a small window")
+    later = database.query_rows(
+        "SELECT signal, state, psi, n FROM drift_daily WHERE day = '1970-01-02' ORDER BY signal"
+    )
     assert later == [
         {"signal": "feature:c", "state": "insufficient data", "psi": None, "n": 0},
         {"signal": "feature:x", "state": "insufficient data", "psi": None, "n": 50},
     ]
     names = ("signal", "state", "method", "psi", "ks", "mean_change", "null_rate", "unseen_share")
-    assert store.query_rows(f"SELECT {', '.join(names)} FROM drift_daily WHERE day = '1970-01-01' ORDER BY signal") == [
+    assert database.query_rows(
+        f"SELECT {', '.join(names)} FROM drift_daily WHERE day = '1970-01-01' ORDER BY signal"
+    ) == [
         dict(zip(names, ("feature:c", "insufficient data", few.method, 0.0, None, None, 0.0, 0.0), strict=True)),
         dict(
             zip(
@@ -459,14 +460,13 @@ async def test_rows_are_read_by_the_views(settings: Any) -> None:
             )
         ),
     ]
-    unfolded = store.query_rows("SELECT measure, amount, p_value FROM drift_measures WHERE signal = 'feature:x'")
+    unfolded = database.query_rows("SELECT measure, amount, p_value FROM drift_measures WHERE signal = 'feature:x'")
     assert {row["measure"]: row["amount"] for row in unfolded} == drifted.measures
     with_test = {row["measure"]: row["p_value"] for row in unfolded if row["p_value"] is not None}
     assert with_test == drifted.p_values
-    (held,) = store.query_rows("SELECT bins, expected FROM drift WHERE signal = 'feature:x' AND notEmpty(bins)")
+    (held,) = database.query_rows("SELECT bins, expected FROM drift WHERE signal = 'feature:x' AND notEmpty(bins)")
     for kept, made in ((held["bins"], drifted.observed), (held["expected"], drifted.expected)):
         assert list(kept.items()) == list(made.items())  # bars stay in order
-    store.close()
 
 
 # --- false discoveries

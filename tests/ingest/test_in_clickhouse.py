@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -13,17 +12,8 @@ from driftline_schemas.spec import ModelSpec
 from driftline_streams.ingest import Ingest
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.sinks.clickhouse import ClickHouse
-from driftline_streams.sinks.migrations import migrate
 
 from .batches import NOW_MS, batch_of, event
-
-
-@pytest.fixture
-def store(settings: Any) -> Iterator[ClickHouse]:
-    made = ClickHouse(settings())
-    migrate(made)
-    yield made
-    made.close()
 
 
 def sent(n: int) -> list[dict[str, Any]]:
@@ -44,24 +34,26 @@ def sent(n: int) -> list[dict[str, Any]]:
     ]
 
 
-async def test_views_say_what_numpy_says_of_the_events(store: ClickHouse) -> None:
+async def test_views_say_what_numpy_says_of_the_events(database: ClickHouse) -> None:
     catalog = Catalog()
     catalog.update(ModelSpec(model="delays", segments=["origin"], window_s=60))
     stage, events = Ingest(catalog, "driftline"), sent(3_000)
     for first in range(0, len(events), 1_000):
         batch = batch_of(*events[first : first + 1_000], b"broken", first=first * 2)
         for _ in range(2):  # a batch that is carried out again changes nothing
-            await store.insert(stage(batch, NOW_MS).effects.rows, f"driftline.predictions:3:{batch.first}-{batch.last}")
+            await database.insert(
+                stage(batch, NOW_MS).effects.rows, f"driftline.predictions:3:{batch.first}-{batch.last}"
+            )
 
-    total = store.query_rows("SELECT count() AS n, uniqExact(offset) AS offsets FROM predictions")[0]
+    total = database.query_rows("SELECT count() AS n, uniqExact(offset) AS offsets FROM predictions")[0]
     assert total == {"n": 3_000, "offsets": 3_000}
-    assert store.query_rows("SELECT count() AS n FROM rejected") == [{"n": 3}]
+    assert database.query_rows("SELECT count() AS n FROM rejected") == [{"n": 3}]
 
-    daily = store.query_rows("SELECT * FROM latency_daily")
+    daily = database.query_rows("SELECT * FROM latency_daily")
     assert sum(row["n"] for row in daily if row["dim"] == "") == 3_000
     assert sum(row["n"] for row in daily if row["dim"] == "origin") == 3_000
     assert sum(row["errors"] for row in daily if row["dim"] == "") == 300
-    whole = store.query_rows(
+    whole = database.query_rows(
         "SELECT version, toDate(timestamp) AS day, segment['origin'] AS origin, groupArray(latency_ms) AS latency_ms "
         "FROM predictions GROUP BY version, day, origin"
     )
@@ -77,21 +69,21 @@ async def test_views_say_what_numpy_says_of_the_events(store: ClickHouse) -> Non
 
     distances = [e["features"]["distance"] for e in events if e["version"] == "1"]
     there = [distance for distance in distances if distance is not None]
-    (feature,) = store.query_rows(
+    (feature,) = database.query_rows(
         "SELECT sum(present) AS there, sum(nulls) AS missing, sum(mean * present) / there AS average, "
         "min(min) AS least FROM feature_daily WHERE dim = '' AND version = '1' AND signal = 'feature:distance'"
     )
     assert (feature["there"], feature["missing"]) == (len(there), len(distances) - len(there))
     assert (feature["average"], feature["least"]) == (pytest.approx(np.mean(there)), min(there))
 
-    carriers = store.query_rows(
+    carriers = database.query_rows(
         "SELECT bin, toUInt64(sum(count)) AS n FROM feature_bins_daily WHERE dim = '' AND signal = 'feature:carrier' "
         "GROUP BY bin ORDER BY bin"
     )
     assert carriers == [{"bin": "DL", "n": 750}, {"bin": "UA", "n": 2_250}]
 
 
-async def test_odd_events_are_stored_as_they_are(store: ClickHouse) -> None:
+async def test_odd_events_are_stored_as_they_are(database: ClickHouse) -> None:
     odd = event(
         prediction_id="Ω",
         model="模型",
@@ -102,13 +94,13 @@ async def test_odd_events_are_stored_as_they_are(store: ClickHouse) -> None:
         odd={"deep": [1, None]},
     )
     result = Ingest(Catalog(), "driftline")(batch_of(odd, b"\xff\x00", None), NOW_MS)
-    await store.insert(result.effects.rows, "odd")
-    (row,) = store.query_rows("SELECT * FROM predictions")
+    await database.insert(result.effects.rows, "odd")
+    (row,) = database.query_rows("SELECT * FROM predictions")
     assert (row["prediction_id"], row["model"], row["prediction"]) == ("Ω", "模型", "\x00")
     assert (row["nums"]["big"], row["nums"][""], row["cats"]) == (1e308, 1.0, {"a\x1fb": "\x1e"})
     assert (row["segment"], row["probabilities"]) == ({"": ""}, {"a": 1.0})
     assert msgspec.json.decode(row["context"]) == {"odd": {"deep": [1, None]}}
-    rejected = store.query_rows("SELECT offset, reason, payload FROM rejected ORDER BY offset")
+    rejected = database.query_rows("SELECT offset, reason, payload FROM rejected ORDER BY offset")
     assert rejected == [
         {"offset": 101, "reason": "malformed_json", "payload": "\ufffd\x00"},
         {"offset": 102, "reason": "empty", "payload": ""},

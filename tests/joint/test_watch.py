@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from itertools import count
 from typing import Any
 
@@ -24,7 +23,6 @@ from driftline_streams.kernel.histogram import Floats
 from driftline_streams.kernel.limits import DAY_MS
 from driftline_streams.reference.build import build
 from driftline_streams.sinks.clickhouse import ClickHouse
-from driftline_streams.sinks.migrations import migrate
 
 START_MS = 1_735_689_600_000  # 2025-01-01
 NAMES = ["a", "b", "__proto__"]
@@ -93,13 +91,10 @@ class Store:
 
 
 @pytest_asyncio.fixture
-async def store(settings: Any) -> AsyncIterator[Store]:
-    connection = ClickHouse(settings())
-    migrate(connection)
-    made = Store(connection)
+async def store(database: ClickHouse) -> Store:
+    made = Store(database)
     made.catalog.update(reference())
-    yield made
-    connection.close()
+    return made
 
 
 async def test_a_day_on_which_features_came_apart_is_found_once(store: Store) -> None:

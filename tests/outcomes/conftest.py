@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +18,6 @@ from driftline_streams.outcomes.lookup import Lookup
 from driftline_streams.outcomes.recent import Recent
 from driftline_streams.outcomes.waiting import Waiting
 from driftline_streams.sinks.clickhouse import ClickHouse
-from driftline_streams.sinks.migrations import migrate
 
 from ..memory_batch import MemoryBatch
 
@@ -122,15 +120,6 @@ class Worker:
         rows = await self.database.query("SELECT prediction_id, label FROM outcomes FINAL")
         assert len({row["prediction_id"] for row in rows}) == len(rows)
         return {row["prediction_id"]: row["label"] for row in rows}
-
-
-@pytest_asyncio.fixture
-async def database(settings: Any) -> AsyncIterator[ClickHouse]:
-    """An empty, migrated database."""
-    connection = ClickHouse(settings())
-    migrate(connection)
-    yield connection
-    connection.close()
 
 
 @pytest_asyncio.fixture

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pytest_asyncio
 
 from driftline_schemas.spec import ModelSpec
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.effects import Coded, Column, MapColumn, Rows, WideInts
 from driftline_streams.performance.cohorts import Cohorts
 from driftline_streams.sinks.clickhouse import ClickHouse
-from driftline_streams.sinks.migrations import migrate
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -101,12 +99,3 @@ def served(*cells: tuple[int, int, int], model: str = "m", version: str = "1", d
             "errors": np.array([errors for _, _, errors in cells], np.uint64),
         },
     )
-
-
-@pytest_asyncio.fixture
-async def database(settings: Any) -> AsyncIterator[ClickHouse]:
-    """An empty, migrated database."""
-    connection = ClickHouse(settings())
-    migrate(connection)
-    yield connection
-    connection.close()
