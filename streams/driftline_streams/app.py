@@ -27,6 +27,7 @@ from driftline_streams.clocks import Clocks
 from driftline_streams.comparison import pairs
 from driftline_streams.detectors.detect import Detect
 from driftline_streams.errors import Unavailable, UsageError
+from driftline_streams.estimation.watch import Watch as EstimationWatch
 from driftline_streams.ingest import Ingest
 from driftline_streams.joint.watch import Watch as JointWatch
 from driftline_streams.kernel.catalog import Catalog
@@ -70,6 +71,7 @@ PERFORMANCE_REST_S = 30.0  # between two judgements while nothing came
 LEARN_EVERY_S = 30.0
 LABELS_EVERY_S = 120.0  # reads all outcomes of a model
 JOINT_EVERY_S = 10.0
+ESTIMATES_EVERY_S = 30.0
 METRICS_EVERY_S = 5.0
 RECENT_EVENTS = 2_000_000  # of a topic, that the account of a worker covers: a query of a second at most
 LEAD_LABELS = 25_000
@@ -97,6 +99,7 @@ class Pipeline:
         self.expectations = Expectations(self.catalog, self.clickhouse.query)
         self.performance = Watch(self.catalog, prefix, self.clickhouse.query)
         self.labels = LabelWatch(self.catalog, prefix, self.clickhouse.query)
+        self.estimation = EstimationWatch(self.catalog, prefix, self.clickhouse.query)
         self.joint = JointWatch(self.catalog, prefix, self.clickhouse.query)
         self.learner = Learner(self.catalog, self.clickhouse.query)
         self.sender = Sender([target.get_secret_value() for target in settings.notify], self.metrics.delivered)
@@ -120,7 +123,10 @@ class Pipeline:
         self.app.on_batches(self._name(topics.DETECTIONS), self.on_detections, age_s=INNER_AGE_S)
 
         self.app.on_loss(self.on_loss)
+        self._keep_time()
 
+    def _keep_time(self) -> None:
+        """Have what stands beside the walk done on timers."""
         self.app.every(CLOCK_EVERY_S, self.send_clocks)
         self.app.every(PACE_EVERY_S, self.keep_pace)
         self.app.every(RETRY_EVERY_S, self.retry_labels)
@@ -131,10 +137,11 @@ class Pipeline:
         self.app.every(PERFORMANCE_EVERY_S, self.watch_performance)
         self.app.every(LABELS_EVERY_S, self.watch_labels)
         self.app.every(JOINT_EVERY_S, self.watch_joint)
+        self.app.every(ESTIMATES_EVERY_S, self.estimate)
         self.app.every(LEARN_EVERY_S, self.learn_references)
         self.app.every(METRICS_EVERY_S, self.measure)
-        if settings.ledger_every_s:
-            self.app.every(settings.ledger_every_s, self.take_account)
+        if self.settings.ledger_every_s:
+            self.app.every(self.settings.ledger_every_s, self.take_account)
 
     # --- the walk
 
@@ -333,6 +340,15 @@ class Pipeline:
         if self._reads_first() and not self._predictions_lag():
             async for judged in self.joint(_now_ms()):
                 await self._publish(judged)
+
+    async def estimate(self) -> None:
+        """Estimate days without labels, and hold matured ones against others; the reader of the first partition.
+
+        Not in a backlog: what has not been read is not missing.
+        """
+        if self._reads_first() and not self._predictions_lag() and not self._labels_lag():
+            async for done in self.estimation(_now_ms()):
+                await self._publish(done)
 
     def _labels_lag(self) -> bool:
         """Whether this worker is more than a batch behind in labels."""

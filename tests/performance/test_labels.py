@@ -148,7 +148,7 @@ async def test_a_quiet_year_raises_nothing(database: ClickHouse) -> None:
 
 
 def test_the_shares_of_the_budget_add_up() -> None:
-    assert sum((budget.DETECTORS, budget.WINDOWS, budget.JOINT, budget.LABELS)) == pytest.approx(1)
+    assert sum((budget.DETECTORS, budget.WINDOWS, budget.JOINT, budget.LABELS, budget.CONCEPT)) == pytest.approx(1)
     assert budget.alpha(DriftRules(alpha=0.02), budget.JOINT, 1) == 0.02
     assert budget.alpha(DriftRules(false_alarm_days=10), budget.JOINT, 1) * 10 == pytest.approx(budget.JOINT)
     assert budget.alpha(DriftRules(false_alarm_days=0.1), budget.WINDOWS, 7) == 0.05

@@ -115,6 +115,7 @@ def _last(_: Detection) -> Rows:
 _OF_SIGNAL = {
     "error_rate": Rows("error_type, error_message", "status = 'error'"),
     "label": Rows("prediction, label", table="outcomes FINAL"),
+    "relation": Rows("prediction, label, score", table="outcomes FINAL"),
     "error": Rows("prediction, label, score", "prediction != label", table="outcomes FINAL", time="label_timestamp"),
 }
 _SILENT = frozenset({"silent", "idle"})

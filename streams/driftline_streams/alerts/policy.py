@@ -81,6 +81,8 @@ def title(found: Detection) -> str:
         return f"{what} {'rose' if found.direction == 'up' else 'fell'}"
     if found.kind == "drift":
         return f"{what} drifted from the reference"
+    if found.kind == "concept":
+        return f"Answers of {whose} no longer mean what they did"
     return f"{what} broke its objective" if found.kind == "objective" else f"{what} is below its limit"
 
 

@@ -1,7 +1,7 @@
 """How the false alarms that a spec allows are shared out among those who look for drift.
 
-In the walk: `detect`, and the watches over features together and over labels, ask what each may raise. A spec allows
-one false alarm in `false_alarm_days`; the shares add up to it. An `alpha` that the spec gives wins.
+In the walk: `detect`, and the watches over features together, over labels and over what scores mean, ask what each
+may raise. A spec allows one false alarm in `false_alarm_days`; the shares add up to it. An `alpha` of the spec wins.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from driftline_schemas.spec import DriftRules
 DETECTORS = 0.5  # change points, on closed windows
 WINDOWS = 0.4  # test windows, signal by signal
 JOINT = 0.05  # how features go together
-LABELS = 0.05
+LABELS = 0.025  # whether the truth is distributed as it was
+CONCEPT = 0.025  # whether it still follows the scores
 _MOST_ALPHA = 0.05  # however many false alarms a spec allows
 
 

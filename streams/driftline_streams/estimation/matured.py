@@ -1,0 +1,113 @@
+"""The days whose truth is known, and when it was: what calibration learns from.
+
+In the walk: `watch` asks once a round for each model. Days are told apart by version, not by role: the same scores of
+the same version mean the same, whoever is served by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from driftline_schemas.spec import ModelSpec
+from driftline_streams.estimation import histogram
+from driftline_streams.estimation.calibration import BANDS, Day
+from driftline_streams.kernel.histogram import Floats
+from driftline_streams.kernel.limits import DAY_MS
+from driftline_streams.kernel.query import Query
+
+DAY_S = DAY_MS // 1000
+
+# Of the days from `from_s` on.
+_COHORTS = """
+SELECT
+    version, toUnixTimestamp(toDateTime(day, 'UTC')) AS start_s, sum(n) AS labelled, max(newest_label) AS newest,
+    toUnixTimestamp(newest) AS newest_s, max(computed_at) AS computed,
+    sumMap(positives) AS came, sumMap(negatives) AS came_not,
+    sumMap(band_weight) AS answers, sumMap(band_wrong) AS wrong,
+    sum(measured_weight) AS measured, sum(absolute_errors) AS absolute, sum(squared_residuals) AS squared
+FROM performance FINAL
+WHERE model = {model:String} AND stage = 'latest' AND dim = '' AND day >= toDate(toDateTime({from_s:UInt32}, 'UTC'))
+GROUP BY version, day
+ORDER BY day, version
+"""
+
+
+# Days that labels came for after their sums were computed: what they will say is not known yet.
+_BEHIND = """
+SELECT DISTINCT version, toUnixTimestamp(toStartOfDay(timestamp)) AS start_s
+FROM outcomes
+WHERE model = {model:String} AND joined_at >= {computed:DateTime64(3, 'UTC')}
+"""
+
+LEAST_COVERAGE = 0.5  # of the answers of a day: of fewer labels nobody knows whom they speak for
+
+
+class Matured(NamedTuple):
+    """A day of one version whose labels have come, or will not come any more."""
+
+    start_s: int
+    ready_s: int  # when that was so, in the model's time
+    covered: bool  # whether enough of its labels came to learn from
+    scores: Day
+    measured: float  # weight of the numbers among its outcomes
+    absolute: float  # sum of their absolute errors
+    squared: float
+
+    @property
+    def end_s(self) -> int:
+        """Of the day."""
+        return self.start_s + DAY_S
+
+
+async def read(
+    query: Query,
+    spec: ModelSpec,
+    answered: Mapping[tuple[str, int], int],
+    *,
+    from_s: int,
+    newest_s: int,
+    now_s: int,
+) -> dict[str, list[Matured]]:
+    """The matured days from `from_s` on by version, in order; `answered` counts the answers by version and day.
+
+    A day has matured when so many of its labels have come as the spec asks for, or when its horizon is over: by the
+    time of the model, whose newest prediction is of `newest_s`, or, when no label came for a whole horizon, by the
+    clock (`now_s`). Raises what the query raises.
+    """
+    found = await query(_COHORTS, {"model": spec.model, "from_s": from_s})
+    clock_s = max(newest_s, max((int(row["newest_s"]) for row in found), default=0))
+    if not found:
+        return {}
+    computed = max(row["computed"] for row in found)
+    if computed.timestamp() + spec.label_horizon_s <= now_s:
+        clock_s = now_s
+    late = await query(_BEHIND, {"model": spec.model, "computed": computed.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]})
+    behind = {(row["version"], int(row["start_s"])) for row in late}
+    out: dict[str, list[Matured]] = {}
+    for row in found:
+        version, start_s = row["version"], int(row["start_s"])
+        end_s, expected = start_s + DAY_S, answered.get((version, start_s), 0)
+        complete = 0 < expected * spec.label_coverage <= row["labelled"]
+        ready_s = min(end_s + spec.label_horizon_s, max(end_s, int(row["newest_s"])) if complete else 1 << 62)
+        if ready_s <= clock_s and (version, start_s) not in behind:
+            covered = row["labelled"] >= LEAST_COVERAGE * expected
+            day = Day(
+                start_s, end_s, _grid(row["came"]), _grid(row["came_not"]), _bands(row["answers"]), _bands(row["wrong"])
+            )
+            sums = (float(row[name]) for name in ("measured", "absolute", "squared"))
+            out.setdefault(version, []).append(Matured(start_s, ready_s, covered, day, *sums))
+    return out
+
+
+def _grid(counts: Mapping[int, float]) -> Floats:
+    buckets = np.fromiter(counts, np.int64, len(counts))
+    return histogram.on_grid(buckets, np.fromiter(counts.values(), np.float64, len(counts)))
+
+
+def _bands(counts: Mapping[int, float]) -> Floats:
+    bands = np.fromiter(counts, np.int64, len(counts))
+    found = np.bincount(bands, np.fromiter(counts.values(), np.float64, len(counts)), BANDS)
+    return np.asarray(found, np.float64)
