@@ -25,6 +25,7 @@ from driftline_streams.alerts.notify import Notify
 from driftline_streams.alerts.send import Sender
 from driftline_streams.clocks import Clocks
 from driftline_streams.comparison import pairs
+from driftline_streams.comparison.challengers import ChallengerWatch
 from driftline_streams.detectors.detect import Detect
 from driftline_streams.errors import Unavailable, UsageError
 from driftline_streams.estimation.watch import Watch as EstimationWatch
@@ -68,6 +69,7 @@ REPORT_EVERY_S = 10.0
 EXPECTED_EVERY_S = 10.0
 PERFORMANCE_EVERY_S = 1.0
 PERFORMANCE_REST_S = 30.0  # between two judgements while nothing came
+COMPARE_EVERY_S = 30.0
 LEARN_EVERY_S = 30.0
 LABELS_EVERY_S = 120.0  # reads all outcomes of a model
 JOINT_EVERY_S = 10.0
@@ -101,6 +103,7 @@ class Pipeline:
         self.labels = LabelWatch(self.catalog, prefix, self.clickhouse.query)
         self.estimation = EstimationWatch(self.catalog, prefix, self.clickhouse.query)
         self.joint = JointWatch(self.catalog, prefix, self.clickhouse.query)
+        self.challengers = ChallengerWatch(self.catalog, prefix, self.clickhouse.query)
         self.learner = Learner(self.catalog, self.clickhouse.query)
         self.sender = Sender([target.get_secret_value() for target in settings.notify], self.metrics.delivered)
 
@@ -112,6 +115,7 @@ class Pipeline:
         self._events_a_message = 1.0  # of the last batch of predictions: many in column frames
         self._pace = Pace(time.monotonic())
         self._expected_pace = Pace(time.monotonic())
+        self._comparing_pace = Pace(time.monotonic())
         self._computed_at = 0.0  # when cohorts were last computed, in seconds of the monotonic clock
         self._judged_at = 0.0  # when performance was last compared with its limits
         self._unmirrored: list[model_topic.Entry] = []  # entries that are not in ClickHouse yet
@@ -138,6 +142,7 @@ class Pipeline:
         self.app.every(LABELS_EVERY_S, self.watch_labels)
         self.app.every(JOINT_EVERY_S, self.watch_joint)
         self.app.every(ESTIMATES_EVERY_S, self.estimate)
+        self.app.every(COMPARE_EVERY_S, self.watch_comparisons)
         self.app.every(LEARN_EVERY_S, self.learn_references)
         self.app.every(METRICS_EVERY_S, self.measure)
         if self.settings.ledger_every_s:
@@ -349,6 +354,18 @@ class Pipeline:
         if self._reads_first() and not self._predictions_lag() and not self._labels_lag():
             async for done in self.estimation(_now_ms()):
                 await self._publish(done)
+
+    async def watch_comparisons(self) -> None:
+        """Judge challengers on the days that are settled; the reader of the first partition does it.
+
+        Not in a backlog, in which days look settled whose labels have yet to be read.
+        """
+        began = time.monotonic()
+        lag = self._predictions_lag() or self._labels_lag()
+        if self._reads_first() and not lag and self._comparing_pace.due(began):
+            async for judged in self.challengers(_now_ms()):
+                await self._publish(judged)
+            self._comparing_pace.spent(began, time.monotonic())
 
     def _labels_lag(self) -> bool:
         """Whether this worker is more than a batch behind in labels."""

@@ -48,3 +48,8 @@ def quality(method: str, signal: str = "feature:distance", **given: Any) -> Dete
     return finding(
         **{"signal": signal, "kind": "quality", "method": method, "statistic": 0.5, "threshold": 0.01} | given
     )
+
+
+def verdict(word: str = "better", **given: Any) -> Detection:
+    usual = {"signal": "accuracy", "kind": "comparison", "method": word, "role": "challenger"}
+    return finding(**usual | {"version": "2", "reference": "1", "statistic": 0.02, "threshold": 0.0} | given)

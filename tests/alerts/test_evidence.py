@@ -14,7 +14,7 @@ from driftline_schemas.spec import FeatureSpec, ModelSpec
 from driftline_streams.alerts.evidence import query, quoted
 from driftline_streams.reference.build import build
 
-from .findings import DAY, HOUR, START, drift, finding, quality
+from .findings import DAY, HOUR, START, drift, finding, quality, verdict
 
 SPEC = ModelSpec(
     model="flights", features={"carrier": FeatureSpec(type="categorical"), "seats": FeatureSpec(min=50, max=500)}
@@ -129,6 +129,51 @@ def bad(client: Client) -> Client:
 def test_the_query_returns_the_events_with_bad_data(bad: Client, found: Detection, expected: list[str]) -> None:
     of_model = msgspec.structs.replace(found, model="quality")
     assert [str(row[0]) for row in bad.query(query(of_model, SPEC, None)).result_rows] == expected
+
+
+@pytest.fixture(scope="module")
+def paired(client: Client) -> Client:
+    """The same, with four requests that a champion and a challenger have answered, and one of numbers."""
+    at = "'2013-06-01 00:00:00', '2013-06-01 05:00:00'"
+    client.command(
+        "INSERT INTO outcomes (prediction_id, model, version, role, kind, timestamp, label_timestamp, request_id,"
+        " prediction, label, predicted_positive, positive, prediction_value, label_value, segment) VALUES "
+        + ", ".join(
+            f"('{id_}', 'pairs', '{version}', '{role}', 'binary', {at}, '{request}', '', '', {said}, 1, NULL, NULL,"
+            f" {{'sex': '{id_[0]}'}})"
+            for id_, version, role, request, said in (
+                *(("c1", "1", "champion", "r1", 1), ("c2", "1", "champion", "r2", 0), ("c3", "1", "champion", "r3", 1)),
+                *(("d1", "2", "challenger", "r1", 1), ("d2", "2", "challenger", "r2", 1)),
+                *(("d3", "2", "challenger", "r3", 0), ("s3", "2", "shadow", "r3", 0), ("d4", "2", "challenger", "", 0)),
+            )
+        )
+    )
+    client.command(
+        "INSERT INTO outcomes (prediction_id, model, version, role, kind, timestamp, label_timestamp, request_id,"
+        f" prediction_value, label_value) SELECT x.1, 'numbers', x.2, x.3, 'regression', {at}, 'r', x.4, 1 FROM (SELECT"
+        " arrayJoin([('c', '1', 'champion', 1.), ('d', '2', 'challenger', 2.), ('e', '2', 'challenger', 5.)]) AS x)"
+    )
+    return client
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (verdict(), ["d2", "d3"]),  # where only one was right
+        (verdict(role="shadow"), ["s3"]),
+        (verdict(signal="mae", model="numbers"), ["e", "d"]),  # the largest error first
+        (finding(kind="performance", signal="mae", model="numbers", version="2", role="challenger"), ["e", "d"]),
+        (finding(kind="performance", signal="recall", method="segment", dim="sex", value="c"), ["c2"]),
+        (finding(kind="performance", signal="recall", version="2", role="shadow"), ["s3"]),
+        (finding(kind="fairness", signal="positive_rate", dim="sex", value="d", version="2"), ["d1", "d2", "d3", "d4"]),
+    ],
+    ids=lambda value: f"{value.kind}-{value.signal}-{value.role}" if isinstance(value, Detection) else "",
+)
+def test_the_query_returns_the_outcomes_that_tell_versions_or_groups_apart(
+    paired: Client, found: Detection, expected: list[str]
+) -> None:
+    of_model = found if found.model == "numbers" else msgspec.structs.replace(found, model="pairs")
+    assert [str(row[0]) for row in paired.query(query(of_model, SPEC, None)).result_rows] == expected
 
 
 @pytest.mark.parametrize(("kind", "expected"), [("numeric", ["n"]), ("categorical", ["k", "k", "l", "m"])])

@@ -16,7 +16,7 @@ from driftline_streams.detectors import facts, silence
 from driftline_streams.errors import BrokenInvariant
 from driftline_streams.kernel.catalog import Catalog
 
-from .findings import DAY, HOUR, START, drift, finding, quality
+from .findings import DAY, HOUR, START, drift, finding, quality, verdict
 
 SPEC = ModelSpec(
     model="flights",
@@ -50,6 +50,14 @@ def one(found: Detection) -> Alert:
         (finding(statistic=200.0), Severity.CRITICAL),
         (finding(signal="error_rate", statistic=0.02, threshold=0.0), Severity.CRITICAL),
         (finding(kind="performance", signal="f1"), Severity.CRITICAL),
+        (finding(kind="performance", signal="f1", role="shadow"), Severity.INFO),
+        (finding(kind="performance", signal="f1", method="segment", dim="carrier", value="UA"), Severity.WARNING),
+        (finding(kind="fairness", signal="positive_rate", dim="sex", value="f"), Severity.WARNING),
+        (finding(kind="fairness", signal="positive_rate", dim="sex", value="f", role="shadow"), Severity.INFO),
+        (verdict("better"), Severity.INFO),
+        (verdict("worse"), Severity.CRITICAL),
+        (verdict("worse", role="shadow"), Severity.INFO),
+        (verdict("not yet"), Severity.INFO),
         (drift("distance"), Severity.WARNING),
         (drift("seats"), Severity.INFO),
         (drift("unknown"), Severity.INFO),
@@ -171,6 +179,47 @@ def test_a_critical_alert_proposes_the_specs_action_and_others_do_not() -> None:
     critical = next(a for a in result.to_send if a.severity is Severity.CRITICAL)
     assert (action.action, action.alert, action.at_ms) == ("rollback", critical.id, critical.end_ms)
     assert [m.key for m in actions] == [b"flights"]
+
+
+@pytest.mark.parametrize(
+    ("found", "proposed"),
+    [
+        (verdict("better"), ["promote"]),
+        (verdict("better", role="shadow"), ["promote"]),
+        (verdict("worse"), ["rollback"]),
+        (verdict("worse", role="shadow"), []),  # it is served to nobody
+        (verdict("not yet"), []),
+        (finding(kind="performance", signal="f1", role="challenger"), ["retrain"]),
+        (finding(kind="performance", signal="f1", role="shadow"), []),
+    ],
+)
+def test_a_verdict_proposes_what_it_calls_for_whatever_the_spec_names(found: Detection, proposed: list[str]) -> None:
+    spec = ModelSpec(model="flights", alerts=AlertRules(on_critical="retrain"))
+    result = Worker(spec).apply(found)
+    actions = [
+        msgspec.json.decode(m.value or b"", type=Action) for m in result.effects.messages if "actions" in m.topic
+    ]
+    assert [(a.action, a.version) for a in actions] == [(each, found.version) for each in proposed]
+
+
+def test_a_verdict_that_changes_is_news_and_the_same_one_is_not() -> None:
+    worker = Worker()
+    words = ("better", "not yet", "better", "worse", "worse")
+    told = [
+        len(worker.apply(verdict(word, id=f"v{i}", end_ms=START + i * DAY)).to_send) for i, word in enumerate(words)
+    ]
+    assert told == [1, 1, 0, 1, 0]
+    assert len(worker.apply(verdict("worse", reference="0"), verdict("worse", role="shadow")).to_send) == 2
+
+
+def test_titles_say_who_is_compared_with_whom() -> None:
+    assert one(verdict("better")).title == "Challenger 2 of flights is better than champion 1"
+    assert one(verdict("worse", role="shadow")).title == "Shadow 2 of flights is worse than champion 1"
+    assert one(verdict("not yet")).title == "Challenger 2 of flights is no longer told apart from champion 1"
+    segment = finding(kind="performance", signal="recall", method="segment", dim="carrier", value="UA")
+    assert one(segment).title == "Recall of flights 1 (carrier UA) is worse than elsewhere"
+    gap = finding(kind="fairness", signal="true_positive_rate", dim="sex", value="f")
+    assert one(gap).title == "True positive rate of flights 1 differs by sex: f has the lower one"
 
 
 def test_rows_and_messages_say_the_same() -> None:

@@ -17,6 +17,7 @@ from driftline_streams.kernel.limits import DAY_MS, OTHER_SEGMENT
 from driftline_streams.kernel.signals import FEATURE
 
 MOST_ROWS = 1_000
+_RIGHT = "if(kind = 'binary', ifNull(predicted_positive = positive, 0), prediction = label)"
 IMPROPER = 1e-3  # how far from 1 the sum of probabilities may be, as `ingest` counts it
 
 
@@ -37,7 +38,7 @@ def query(found: Detection, spec: ModelSpec, reference: Reference | None) -> str
     """
     if found.method in _SILENT:
         found = msgspec.structs.replace(found, start_ms=found.start_ms - DAY_MS, end_ms=found.start_ms)
-    rows = _unseen(found, reference) or _rows(found, _kind(found, spec, reference), spec)
+    rows = _of_outcomes(found) or _unseen(found, reference) or _rows(found, _kind(found, spec, reference), spec)
     return (
         f"SELECT prediction_id, timestamp, {rows.columns}\n"
         f"FROM {rows.table}\n"
@@ -52,8 +53,6 @@ def _rows(found: Detection, kind: str | None, spec: ModelSpec) -> Rows:
     """The rows behind a finding; `kind` is its feature's, where that is known."""
     name, feature = quoted(found.signal.removeprefix(FEATURE)), found.signal.startswith(FEATURE)
     match found.kind, found.method, found.signal:
-        case "performance", _, _:
-            rows = Rows("prediction, label, score", "prediction != label", table="outcomes FINAL")
         case "quality", _, _ if found.method in _OF_QUALITY:
             rows = _OF_QUALITY[found.method](found)
         case "quality", "type" | "mistyped", _ if kind is not None and feature:
@@ -90,6 +89,36 @@ def _unseen(found: Detection, reference: Reference | None) -> Rows | None:
     known = ", ".join(map(quoted, profile.categories))
     new = f"{value} NOT IN ({known})" if known else ""
     return Rows(f"{value} AS value, score", " AND ".join(filter(None, (there, new))))
+
+
+def _of_outcomes(found: Detection) -> Rows | None:
+    """The outcomes behind what was found of them; `None` when that is not what was found."""
+    match found.kind, found.signal:
+        case "comparison", _:
+            return _disagreement(found)
+        case "performance", "mae":
+            worst = "abs(prediction_value - label_value) DESC"
+            return Rows("prediction, label", "prediction_value != label_value", worst, table="outcomes FINAL")
+        case "performance", _:
+            return Rows("prediction, label, score", f"NOT ({_RIGHT})", table="outcomes FINAL")
+        case "fairness", _:
+            return Rows("prediction, label, score", table="outcomes FINAL")
+        case _:
+            return None
+
+
+def _disagreement(found: Detection) -> Rows:
+    """Of two versions the requests on which only one was right; of numbers all, the largest errors first."""
+    of = (
+        f"FROM outcomes FINAL WHERE model = {quoted(found.model)} AND version = {quoted(found.reference)}"
+        " AND role = 'champion' AND request_id != ''"
+    )
+    if found.signal == "mae":
+        worst = "abs(prediction_value - label_value) DESC"
+        where = f"request_id IN (SELECT request_id {of})"
+        return Rows("request_id, prediction, label", where, worst, table="outcomes FINAL")
+    where = f"(request_id, NOT ({_RIGHT})) IN (SELECT request_id, {_RIGHT} {of})"
+    return Rows("request_id, prediction, label, score", where, table="outcomes FINAL")
 
 
 def _duplicate(found: Detection) -> Rows:
@@ -152,13 +181,15 @@ def _feature(name: str, kind: str | None) -> tuple[str, str]:
 
 
 def _bounds(found: Detection, time: str = "timestamp") -> str:
-    """The conditions of model, version, time and segment."""
+    """The conditions of model, version, time, role and segment."""
     conditions = [
         f"model = {quoted(found.model)}",
         f"version = {quoted(found.version)}",
         f"{time} >= {_instant(found.start_ms)}",
         f"{time} < {_instant(found.end_ms)}",
     ]
+    if found.role:
+        conditions.append(f"role = {quoted(found.role)}")
     if found.dim:
         dim = quoted(found.dim)
         # Which values "other" stands for is not on record; that an event has one is.

@@ -1,10 +1,10 @@
 """From findings to alerts: what needs a person, once.
 
-In the walk: the last stage. Findings of the same cause (model, version, kind, signal, segment; of bad data the method
-too) are one alert until the cooldown of the model's spec has passed, in event time, or it gets worse. What has been
-said of all events is not said again of a segment. `app.py` carries out the effects, then sends `to_send` (see `send`),
-then stores the state. The id of an alert is derived from the finding that raised it, so whatever a crash repeats is the
-same alert.
+In the walk: the last stage. Findings of the same cause (model, version, role, kind, signal, segment; of bad data the
+method too, of a challenger its verdict and its champion) are one alert until the cooldown of the model's spec has
+passed, in event time, or it gets worse. What has been said of all events is not said again of a segment. `app.py`
+carries out the effects, then sends `to_send` (see `send`), then stores the state. The id of an alert is derived from
+the finding that raised it, so whatever a crash repeats is the same alert.
 """
 
 from __future__ import annotations
@@ -70,11 +70,14 @@ class Causes(msgspec.Struct, array_like=True):
 
 
 def _cause(found: Detection, **other: str) -> str:
-    """What makes findings one cause: of bad data also the method, for two of them on one signal are two troubles."""
-    of = {name: getattr(found, name) for name in ("version", "kind", "signal", "method", "dim", "value")} | other
-    if found.kind != "quality":
-        del of["method"]
-    return "\x1f".join(of.values())
+    """What makes findings one cause.
+
+    Of bad data also the method, for two of them on one signal are two troubles; of a challenger also the verdict, which
+    is its method, and the champion, which is its reference.
+    """
+    more = {"quality": ["method"], "comparison": ["method", "reference"]}.get(found.kind, [])
+    names = ("version", "role", "kind", "signal", "dim", "value", *more)
+    return "\x1f".join((({name: getattr(found, name) for name in names}) | other).values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +124,7 @@ class Notify:
         out. `partition` and `offsets` say where the messages stand; they are only used for those that cannot be read.
         """
         alerts: list[Alert] = []
+        actions: list[Action] = []
         rejected: list[Reject] = []
         known: dict[str, Causes] = {}
         changed: set[str] = set()
@@ -141,6 +145,7 @@ class Notify:
                 continue
             changed.add(found.model)
             alerts.append(self._alert(found, spec, severity))
+            actions += _proposed(found, spec, alerts[-1])
         for model in sorted(changed):
             state[model] = msgspec.msgpack.encode(known[model])
         self.counts["alerts"] += len(alerts)
@@ -153,7 +158,7 @@ class Notify:
             now_ms=now_ms,
             prefix=self._prefix,
         )
-        effects = self._effects(alerts, now_ms)
+        effects = self._effects(alerts, actions, now_ms)
         return NotifyResult(Effects([*effects.rows, *rejects.rows], [*effects.messages, *rejects.messages]), alerts)
 
     def _alert(self, found: Detection, spec: ModelSpec, severity: Severity) -> Alert:
@@ -173,29 +178,29 @@ class Notify:
             query=evidence.query(found, spec, self._catalog.reference(found.model, found.version)),
         )
 
-    def _effects(self, alerts: list[Alert], now_ms: int) -> Effects:
+    def _effects(self, alerts: list[Alert], actions: list[Action], now_ms: int) -> Effects:
         if not alerts:
             return Effects()
-        actions = [action for alert in alerts for action in self._actions(alert)]
         messages = [Message(ALERTS.full_name(self._prefix), _encode(a), a.model.encode()) for a in alerts]
         messages += [Message(ACTIONS.full_name(self._prefix), _encode(a), a.model.encode()) for a in actions]
         return Effects([_rows(alerts, now_ms)], messages)
 
-    def _actions(self, alert: Alert) -> list[Action]:
-        proposed = self._catalog.spec(alert.model).alerts.on_critical
-        if proposed is None or alert.severity is not Severity.CRITICAL:
-            return []
-        return [
-            Action(
-                id=id_of(proposed, alert.id),
-                alert=alert.id,
-                model=alert.model,
-                version=alert.version,
-                action=proposed,
-                reason=alert.title,
-                at_ms=alert.end_ms,
-            )
-        ]
+
+def _proposed(found: Detection, spec: ModelSpec, alert: Alert) -> list[Action]:
+    act = policy.action(found, spec)
+    if act is None:
+        return []
+    return [
+        Action(
+            id=id_of(act, alert.id),
+            alert=alert.id,
+            model=alert.model,
+            version=alert.version,
+            action=act,
+            reason=alert.title,
+            at_ms=alert.end_ms,
+        )
+    ]
 
 
 def _causes(stored: bytes | None) -> Causes:

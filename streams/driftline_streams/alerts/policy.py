@@ -7,6 +7,7 @@ importance of its features, its owners and the action to propose.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from driftline_schemas.records import Detection, Severity, Share
 from driftline_schemas.spec import ModelSpec
@@ -17,6 +18,9 @@ LOW_IMPORTANCE = 0.05  # a feature below it, or of unknown importance, does not 
 CRITICAL_FACTOR = 2.0  # an objective missed by so much is critical
 LEAST_PART = 0.2  # of a change that a segment must explain to be named
 
+SEGMENT = "segment"  # the method that compares a segment with all others
+Act = Literal["rollback", "promote", "retrain", "scale", "fallback", "review"]
+
 _SYSTEM = ("latency_ms", "error_rate", "volume")
 
 # What is broken rather than different, and so matters whatever the feature's importance.
@@ -25,9 +29,9 @@ _FOR_INFORMATION = frozenset({"new", "idle", "speaking"})
 
 
 def severity(found: Detection, spec: ModelSpec) -> Severity:
-    """How soon a person must look."""
-    if found.kind == "performance":
-        return Severity.CRITICAL
+    """How soon a person must look. What shadows answer is served to nobody, so it harms nobody."""
+    if found.kind in {"performance", "comparison", "fairness"}:
+        return _of_outcomes(found)
     if found.kind == "objective":
         twice = found.statistic >= CRITICAL_FACTOR * found.threshold and found.statistic > 0
         return Severity.CRITICAL if twice else Severity.WARNING
@@ -38,6 +42,26 @@ def severity(found: Detection, spec: ModelSpec) -> Severity:
     if found.kind == "change" and found.signal in _SYSTEM and found.direction == "down":
         return Severity.INFO  # faster, or fewer failures: worth knowing
     return Severity.WARNING
+
+
+def _of_outcomes(found: Detection) -> Severity:
+    if found.kind == "comparison":
+        return Severity.CRITICAL if _harms(found) else Severity.INFO
+    if found.role == "shadow":
+        return Severity.INFO
+    return Severity.WARNING if found.kind == "fairness" or found.method == SEGMENT else Severity.CRITICAL
+
+
+def _harms(found: Detection) -> bool:
+    """Whether a challenger that is worse is being served."""
+    return found.method == "worse" and found.role == "challenger"
+
+
+def action(found: Detection, spec: ModelSpec) -> Act | None:
+    """What to propose to other systems: of a challenger what its verdict calls for, else what the spec names."""
+    if found.kind == "comparison":
+        return "promote" if found.method == "better" else "rollback" if _harms(found) else None
+    return spec.alerts.on_critical if severity(found, spec) is Severity.CRITICAL else None
 
 
 def _of_quality(found: Detection, spec: ModelSpec) -> Severity:
@@ -72,18 +96,28 @@ def owner(found: Detection, spec: ModelSpec) -> str:
 def title(found: Detection) -> str:
     """One line without numbers, the same for the same cause."""
     whose = f"{found.model} {found.version}" + (f" ({found.dim} {found.value})" if found.dim else "")
-    if found.kind == "quality":
-        return TITLES.get(found.method, "{what} has bad data").format(
-            what=f"{words.subject(found.signal)} of {whose}", whose=whose
-        )
     what = f"{words.subject(found.signal)} of {whose}"
-    if found.kind == "change":
-        return f"{what} {'rose' if found.direction == 'up' else 'fell'}"
-    if found.kind == "drift":
-        return f"{what} drifted from the reference"
-    if found.kind == "concept":
-        return f"Answers of {whose} no longer mean what they did"
-    return f"{what} broke its objective" if found.kind == "objective" else f"{what} is below its limit"
+    match found.kind, found.method:
+        case "quality", method:
+            return TITLES.get(method, "{what} has bad data").format(what=what, whose=whose)
+        case "comparison", verdict:
+            is_what = {"better": "better than", "worse": "worse than"}.get(verdict, "no longer told apart from")
+            return f"{found.role.capitalize()} {found.version} of {found.model} is {is_what} champion {found.reference}"
+        case "fairness", _:
+            rate = f"{words.subject(found.signal)} of {found.model} {found.version}"
+            return f"{rate} differs by {found.dim}: {found.value} has the lower one"
+        case "concept", _:
+            return f"Answers of {whose} no longer mean what they did"
+        case kind, method:
+            return f"{what} {_has(kind, method, found.direction)}"
+
+
+def _has(kind: str, method: str, direction: str) -> str:
+    if method == SEGMENT:
+        return "is worse than elsewhere"
+    if kind == "change":
+        return "rose" if direction == "up" else "fell"
+    return {"drift": "drifted from the reference", "objective": "broke its objective"}.get(kind, "is below its limit")
 
 
 def cause(found: Detection, spec: ModelSpec) -> str:

@@ -13,17 +13,24 @@ from driftline_streams.kernel.limits import DAY_MS
 from driftline_streams.kernel.signals import FEATURE
 
 _MINUTE_MS = 60_000
+_SUBJECTS = {
+    "latency_ms": "Latency",
+    "mae": "Mean absolute error",
+    "roc_auc": "ROC-AUC",
+    "ndcg": "NDCG",
+    "r2": "R²",
+} | {name: name.upper() for name in ("f1", "ece", "rmse", "mape")}
 
 
 def subject(signal: str) -> str:
     """What a sentence calls a signal.
 
-    >>> subject("feature:distance"), subject("latency_ms")
-    ('Feature distance', 'Latency')
+    >>> subject("feature:distance"), subject("latency_ms"), subject("error_rate")
+    ('Feature distance', 'Latency', 'Error rate')
     """
     if signal.startswith(FEATURE):
         return f"Feature {signal.removeprefix(FEATURE)}"
-    return {"latency_ms": "Latency", "error_rate": "Error rate"}.get(signal, signal.capitalize())
+    return _SUBJECTS.get(signal, signal.capitalize().replace("_", " "))
 
 
 def amount(signal: str, value: float) -> str:
