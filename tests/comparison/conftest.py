@@ -1,24 +1,19 @@
-"""A migrated database, and answers with their truth to fill it with."""
+"""Answers with their truth, pairs of them, and sums of days, to fill a database with."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import count
 from typing import Any
-from uuid import uuid4
 
 import msgspec
 import numpy as np
-import pytest
 from msgspec import Struct
 
 from driftline_streams.comparison import pairs
-from driftline_streams.embedded.services import Services
 from driftline_streams.kernel.effects import Coded, MapColumn, Rows, WideInts
-from driftline_streams.settings import Settings
 from driftline_streams.sinks.clickhouse import ClickHouse
-from driftline_streams.sinks.migrations import migrate
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -127,27 +122,3 @@ def windows(day: int, n: int = 100, version: str = "1") -> dict[str, Any]:
         "width_s": 3600,
         "n": n,
     }
-
-
-@pytest.fixture(scope="module")
-def connection(embedded: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouse]:
-    """A migrated database for the tests of a module."""
-    sink = ClickHouse(
-        Settings(
-            clickhouse_host=embedded.clickhouse_host,
-            clickhouse_port=embedded.clickhouse_port,
-            clickhouse_database=f"comparison_{uuid4().hex[:8]}",
-            data_dir=tmp_path_factory.mktemp("comparison"),
-        )
-    )
-    migrate(sink)
-    yield sink
-    sink.close()
-
-
-@pytest.fixture
-def database(connection: ClickHouse) -> ClickHouse:
-    """That database, empty."""
-    for table in ("outcomes", "comparisons", "verdicts", "performance", "windows", "models", "detections"):
-        connection.command(f"TRUNCATE TABLE {table}")
-    return connection
