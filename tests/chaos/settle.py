@@ -46,10 +46,15 @@ def left(settings: Settings, clickhouse: ClickHouse, expected: Expected) -> str:
         if waiting := unread(settings):
             return f"unread: {waiting}"
         fates = take_account(settings, clickhouse, join_within_s=0).labels
-        if fates.joined + fates.unanswered < expected.labels["joined"] + expected.labels["unanswered"]:
-            return f"labels are not joined: {fates}"
-        if fates.orphaned < expected.labels["orphaned"]:
-            return f"orphans are still waited for: {fates}"
+        joined = expected.labels["joined"] + expected.labels["unanswered"]
+        if fates.joined + fates.unanswered < joined or fates.orphaned < expected.labels["orphaned"]:
+            return f"labels are not joined, or orphans are still waited for: {fates}"
+        [row] = clickhouse.query_rows(
+            "SELECT (SELECT count() FROM outcomes FINAL) AS joined, "
+            "(SELECT sum(n) FROM performance FINAL WHERE dim = '' AND stage = 'latest') AS summed"
+        )
+        if row["summed"] != row["joined"]:
+            return f"{row['summed']} of {row['joined']} outcomes are in their cells"
         [row] = clickhouse.query_rows("SELECT count() AS n FROM alerts FINAL WHERE kind = 'performance'")
         if row["n"] < len(expected.below_limit):
             return f"{row['n']} of {len(expected.below_limit)} alerts of performance have been raised"

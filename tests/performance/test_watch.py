@@ -13,7 +13,7 @@ from driftline_streams.kernel.effects import Named
 from driftline_streams.performance.watch import Watch
 from driftline_streams.sinks.clickhouse import ClickHouse
 
-from .conftest import DAY_MS, START_MS, outcomes, served
+from .conftest import DAY_MS, START_MS, compute, outcomes, served
 
 NOW_MS = START_MS + 400 * DAY_MS
 
@@ -33,6 +33,7 @@ async def fill(database: ClickHouse, day: int, right: float, n: int = 100) -> No
         n, timestamp=at_ms, positive=1, predicted_positive=correct, prediction_id=[f"{day}:{i}" for i in range(n)]
     )
     await database.insert([rows, served((at_ms, n, 0))], f"day {day}")
+    await compute(database)
 
 
 async def done(database: ClickHouse, result: Named) -> list[Detection]:

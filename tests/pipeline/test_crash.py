@@ -69,7 +69,7 @@ def test_the_numbers_after_kills_are_those_of_the_events(pipeline: Any, eventual
     assert row["max_ms"] == latencies.max()
 
     right = sum((i % 3 == 0) == (i % 2 == 0) for i in range(N))
-    assert pipeline.one("SELECT sum(tp + tn) FROM performance_daily") == right
+    eventually(lambda: pipeline.one("SELECT sum(tp + tn) FROM performance_daily") == right, within_s=20)
 
     def holds() -> bool:
         ledger = take_account(pipeline.settings, pipeline.clickhouse)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from driftline_streams.kernel.catalog import Catalog
+from driftline_streams.performance.cohorts import Cohorts
 from driftline_streams.sinks.clickhouse import ClickHouse
 
 
@@ -36,14 +38,15 @@ async def test_an_id_counts_as_duplicate_in_whichever_batch_it_comes(database: C
 async def test_confident_answers_that_were_wrong_are_counted_with_their_interval(database: ClickHouse) -> None:
     cases = [(1, 1, 0.99), (1, 0, 0.97), (0, 0, 0.01), (0, 1, 0.2), (1, 0, 0.6), (1, 1, 0.95)]
     values = ", ".join(
-        f"('p{i}', 'm', '1', 'champion', '2025-01-01 00:00:00', '2025-01-02 00:00:00', {said}, {true}, {score})"
+        f"('binary', 'p{i}', 'm', '1', 'champion', '2025-01-01 00:00:00', '2025-01-02', {said}, {true}, {score})"
         for i, (said, true, score) in enumerate(cases)
     )
     database.command(
-        "INSERT INTO outcomes (prediction_id, model, version, role, timestamp, label_timestamp, predicted_positive,"
-        f" positive, score) VALUES {values},"
-        " ('q', 'm', '1', 'champion', '2025-01-01 00:00:00', '2025-01-02', 1, 0, NULL)"
+        "INSERT INTO outcomes (kind, prediction_id, model, version, role, timestamp, label_timestamp,"
+        f" predicted_positive, positive, score) VALUES {values},"
+        " ('binary', 'q', 'm', '1', 'champion', '2025-01-01 00:00:00', '2025-01-02', 1, 0, NULL)"
     )
+    await Cohorts(Catalog(), database.query, database.execute)()
     (row,) = await database.query("SELECT * FROM confident_and_wrong_daily")
     assert (row["n"], row["confident"], row["wrong"], row["share"]) == (6, 4, 1, 0.25)
     assert (row["share_low"], row["share_high"]) == (pytest.approx(0.0456, abs=1e-3), pytest.approx(0.6994, abs=1e-3))

@@ -23,6 +23,7 @@ SELECT
     (SELECT count() FROM predictions) AS predictions,
     (SELECT count() FROM labels) AS labels,
     (SELECT count() FROM outcomes) AS outcomes,
+    (SELECT sum(n) FROM performance FINAL WHERE dim = '' AND stage = 'latest') AS summed,
     (SELECT countIf(topic = {predictions:String}) FROM rejected) AS refused_predictions,
     (SELECT countIf(topic = {labels:String}) FROM rejected) AS refused_labels,
     (SELECT count() FROM detections) AS detections,
@@ -83,14 +84,16 @@ class Settling:
             missing = _missing(counts, expected)
             if not missing and not stored_at:
                 stored_at = now
-            missing = missing or self._open()
+            missing = missing or self._open(counts)
             if not missing and now - moved_at >= QUIET_S:
                 return Settled(stored_at, "")
             if now - moved_at >= STALLED_S:
                 return Settled(stored_at or moved_at, missing)
             time.sleep(EVERY_S)
 
-    def _open(self) -> str:
+    def _open(self, counts: dict[str, int]) -> str:
+        if (left := counts["outcomes"] - counts["summed"]) > 0:
+            return f"the performance of {left} of {counts['outcomes']} outcomes"
         rows: list[dict[str, Any]] = self._clickhouse.query_rows(OPEN, {"model": self._model})
         return f"the last test windows of {', '.join(row['version'] for row in rows)}" if rows else ""
 

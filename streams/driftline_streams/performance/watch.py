@@ -20,7 +20,7 @@ from driftline_streams.performance.objectives import Day, judge
 
 DAYS = """
 SELECT
-    model, version, role, toUnixTimestamp(day) * 1000 AS day_ms, state = 'final' AS final, expected, labelled,
+    model, version, role, toUnixTimestamp(day) * 1000 AS day_ms, state != 'provisional' AS final, expected, labelled,
     classified, tp, fp, fn, scored, scored_positives, accuracy, precision, recall, f1, roc_auc
 FROM performance_daily
 WHERE model = {model:String} AND day > toDate({after:String})
