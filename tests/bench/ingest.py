@@ -23,7 +23,7 @@ from driftline_streams.ingest.raw import raw_rows
 from driftline_streams.ingest.read import AT_A_TIME, Reader
 from driftline_streams.ingest.signals import Watchlists
 from driftline_streams.ingest.windows import WindowSums
-from driftline_streams.kernel.effects import Joined
+from driftline_streams.kernel.joined import Joined
 from driftline_streams.transport.worker import settle_memory
 
 from ..memory_batch import MemoryBatch

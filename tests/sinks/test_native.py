@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
 
-from driftline_streams.kernel.effects import ArrayColumn, Coded, Column, Joined, MapColumn, Rows
+from driftline_streams.kernel.effects import ArrayColumn, Coded, Column, MapColumn, Rows
+from driftline_streams.kernel.joined import Joined
 from driftline_streams.sinks import native
 from driftline_streams.sinks.forms import length
 

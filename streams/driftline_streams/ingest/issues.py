@@ -16,8 +16,8 @@ from driftline_streams.ingest.columns import Columns
 from driftline_streams.ingest.groups import Groups
 from driftline_streams.ingest.signals import Observations
 from driftline_streams.ingest.values import Texts
-from driftline_streams.kernel.effects import Joined
 from driftline_streams.kernel.histogram import Ints, tally
+from driftline_streams.kernel.joined import Joined
 from driftline_streams.kernel.limits import BIN_SEPARATOR
 
 _PLACE_BITS = 18

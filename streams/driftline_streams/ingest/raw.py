@@ -11,8 +11,9 @@ from driftline_streams.ingest.columns import Columns
 from driftline_streams.ingest.entries import Labels, Numbers, ends_of
 from driftline_streams.ingest.event import OPTIONAL_TEXTS
 from driftline_streams.ingest.values import NO_TEXT, Texts
-from driftline_streams.kernel.effects import Coded, Column, Joined, MapColumn, Rows
+from driftline_streams.kernel.effects import Coded, Column, MapColumn, Rows
 from driftline_streams.kernel.histogram import Ints
+from driftline_streams.kernel.joined import Joined
 
 
 def raw_rows(columns: Columns, ids: Joined, source: tuple[str, int], offset: Ints, now_ms: int) -> Rows:

@@ -23,7 +23,8 @@ from driftline_streams.ingest.signals import Watchlists
 from driftline_streams.ingest.windows import WindowSums
 from driftline_streams.kernel.batch import Batch
 from driftline_streams.kernel.catalog import Catalog
-from driftline_streams.kernel.effects import Effects, Joined, Message
+from driftline_streams.kernel.effects import Effects, Message
+from driftline_streams.kernel.joined import Joined
 from driftline_streams.kernel.refused import refuse
 
 
@@ -73,7 +74,7 @@ class Ingest:
         columns = reading.columns
         if columns is None:
             return IngestResult(rejects, rejected=rejected, unknown_fields=reading.unknown_fields)
-        offset = np.array(offsets, np.int64)[columns.index]
+        offset = np.fromiter(offsets, np.int64, len(offsets))[columns.index]
         segments = Segments.of(columns)
         windows = WindowSums.of(columns, segments)
         ids = Joined(columns.ids)

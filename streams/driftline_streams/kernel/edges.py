@@ -65,7 +65,7 @@ class Edges:
             place: Ints = first.copy()
             step = width // 2
             while step:
-                place += step * (flat[place + (step - 1)] <= value)
+                place += step * (flat.take(place + (step - 1)) <= value)
                 step //= 2
             np.minimum(place - first, self.count[signal[part]], out=out[part])  # infinity is not beyond the padding
         return out

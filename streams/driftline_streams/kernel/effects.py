@@ -8,7 +8,7 @@ Columns are kept in the forms that are cheap to make from numpy and cheap to enc
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,33 +31,6 @@ class Coded:
         [0, 0]
         """
         return cls((value,), np.zeros(n, np.uint8))
-
-
-class Joined(list[str]):
-    """A column of strings that hardly ever repeat, which are wanted one by one and all in a row.
-
-    String `i` ends in `text` at `ends[i]`; `ends` has shape `(n,)`.
-
-    >>> ids = Joined(["a", "bc"])
-    >>> ids[1], ids.text, ids.ends.tolist()
-    ('bc', 'abc', [1, 3])
-    """
-
-    __slots__ = ("ends", "text")
-
-    def __init__(self, strings: Iterable[str]) -> None:
-        super().__init__(strings)
-        self.text = "".join(self)
-        self.ends = np.cumsum(np.fromiter(map(len, self), np.uint32, len(self)), dtype=np.uint32)
-
-    @property
-    def letters(self) -> npt.NDArray[np.uint8] | None:
-        """The strings as rows of an array, shape `(n, length)`, if all are ASCII, of one length and not empty."""
-        n = len(self)
-        length = int(self.ends[0]) if n else 0
-        if not length or not self.text.isascii() or not np.array_equal(self.ends, np.arange(1, n + 1) * length):
-            return None
-        return np.frombuffer(self.text.encode(), np.uint8).reshape(n, length)
 
 
 @dataclass(frozen=True, slots=True)

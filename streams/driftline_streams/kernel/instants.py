@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from driftline_streams.kernel.histogram import Ints, compact
+from driftline_streams.kernel.joined import Joined
 
 UNKNOWN = int(np.iinfo(np.int64).min)  # the time of a text that has none of the usual forms
 
@@ -51,18 +52,16 @@ def instants_ms(instants: Sequence[str | int]) -> Ints:
 
 
 def _of_texts(texts: Sequence[str]) -> Ints:
-    joined = "".join(texts)
-    if not joined.isascii():
+    joined = Joined(texts)
+    if (letters := joined.letters) is not None:
+        return _of_length(letters)
+    if not joined.text.isascii():
         return _of_texts([text if text.isascii() else "" for text in texts])
-    lengths = np.fromiter(map(len, texts), np.int64, len(texts))
-    characters = np.frombuffer(joined.encode(), np.uint8)
-    present = set(lengths.tolist())
-    if len(present) == 1:
-        (length,) = present
-        return _of_length(characters.reshape(len(texts), length))
+    characters = np.frombuffer(joined.text.encode(), np.uint8)
     out = np.full(len(texts), UNKNOWN)
-    starts = np.cumsum(lengths) - lengths
-    for length in present & _FORMS.keys():
+    starts = np.concatenate([[0], joined.ends[:-1]])
+    lengths = joined.ends - starts
+    for length in set(lengths.tolist()) & _FORMS.keys():
         rows = np.flatnonzero(lengths == length)
         out[rows] = _of_length(characters[starts[rows][:, np.newaxis] + np.arange(length)])
     return out

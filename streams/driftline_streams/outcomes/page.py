@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from driftline_streams.kernel.effects import Coded, Column, Joined, MapColumn, Rows
+from driftline_streams.kernel.effects import Coded, Column, MapColumn, Rows
+from driftline_streams.kernel.joined import Joined
 from driftline_streams.outcomes.truth import Served
 
 _PAGE_BYTES = 1_200  # of a page beside its arrays and texts, measured

@@ -21,7 +21,8 @@ from typing import Protocol
 
 import numpy as np
 
-from driftline_streams.kernel.effects import ArrayColumn, Coded, Column, Joined, MapColumn, Rows, WideInts
+from driftline_streams.kernel.effects import ArrayColumn, Coded, Column, MapColumn, Rows, WideInts
+from driftline_streams.kernel.joined import Joined
 from driftline_streams.sinks.forms import Array, checked, exactly, factorized, form, length, numbers, texts
 
 Buffers = list[bytes | memoryview]

@@ -55,10 +55,10 @@ class Messages:
 
     def take(self, n: int) -> Messages:
         """The first `n` messages, which are not among these any more."""
-        values = self.values[:n]
-        taken = Messages(self.offsets[:n], values, weights(values))
+        rest = weights(self.values[n:])  # of fewer messages than are taken, mostly
+        taken = Messages(self.offsets[:n], self.values[:n], self.weight - rest)
         del self.offsets[:n], self.values[:n]
-        self.weight -= taken.weight
+        self.weight = rest
         return taken
 
 

@@ -7,6 +7,7 @@ segments and each has all signals, so that sums are kept in arrays: they take a 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -105,7 +106,7 @@ class Slices:
         self._add_groups(cells, row[group // len(signals)], signals[group % len(signals)])
         rows = row[owner // len(signals)]
         kept = rows >= 0
-        np.add.at(self._counts, (rows[kept], slot[pair[kept]]), unpack(cells.counts)[kept])
+        _at(np.add, self._counts, rows[kept], slot[pair[kept]], unpack(cells.counts)[kept])
         return True
 
     def take(self, start_ms: int, width_ms: int) -> list[WideCell]:
@@ -157,17 +158,17 @@ class Slices:
 
     def _add_groups(self, cells: SlicedCells, row: Ints, signal: Ints) -> None:
         kept = row >= 0
-        place = row[kept], signal[kept]
+        row, signal = row[kept], signal[kept]
         present = unpack(cells.present)[kept]
-        np.add.at(self._groups[0], place, present)
-        np.add.at(self._groups[1], place, unpack(cells.nulls)[kept])
-        sums = np.frombuffer(cells.sums, np.float64).reshape(4, len(row))[:, kept]
-        np.add.at(self._sums[0], place, sums[0])
-        np.add.at(self._sums[1], place, sums[1])
+        _at(np.add, self._groups[0], row, signal, present)
+        _at(np.add, self._groups[1], row, signal, unpack(cells.nulls)[kept])
+        sums = np.frombuffer(cells.sums, np.float64).reshape(4, len(kept))[:, kept]
+        _at(np.add, self._sums[0], row, signal, sums[0])
+        _at(np.add, self._sums[1], row, signal, sums[1])
         there = present > 0  # of nothing, the extremes are 0
-        place = place[0][there], place[1][there]
-        np.minimum.at(self._sums[2], place, sums[2, there])
-        np.maximum.at(self._sums[3], place, sums[3, there])
+        row, signal = row[there], signal[there]
+        _at(np.minimum, self._sums[2], row, signal, sums[2, there])
+        _at(np.maximum, self._sums[3], row, signal, sums[3, there])
 
     def _slots_of(self, cells: SlicedCells, signals: Ints, pair: Ints) -> Ints:
         """The slot of each pair of a signal and a label that occurs."""
@@ -216,8 +217,10 @@ class Slices:
         self._slots = {(number[bins[old][0]], bins[old][1]): new for new, old in enumerate(slots.tolist())}
         self._named = [], []
         self._events = self._events[rows]
-        self._groups, self._sums = groups[:, :, signals], self._sums[:, rows][:, :, signals]
-        self._counts = counts[:, slots]
+        # Contiguous, as `_at` wants them.
+        self._groups = np.ascontiguousarray(groups[:, :, signals])
+        self._sums = np.ascontiguousarray(self._sums[:, rows][:, :, signals])
+        self._counts = np.ascontiguousarray(counts[:, slots])
 
     def _moments(self, rows: Sequence[int]) -> dict[str, Moments]:
         n, nulls = self._groups[:, rows].sum(axis=1)
@@ -241,6 +244,11 @@ class Slices:
         for row in rows:
             add_counts(found, self._state.issues[row])
         return found
+
+
+def _at(operation: np.ufunc, table: npt.NDArray[Any], row: Ints, column: Ints, values: npt.NDArray[Any]) -> None:
+    """As `operation.at(table, (row, column), values)`, in a fifth of the time; the table must be contiguous."""
+    operation.at(table.reshape(-1, copy=False), row * table.shape[1] + column, values)
 
 
 def _finite(values: npt.NDArray[np.float64]) -> Floats:
