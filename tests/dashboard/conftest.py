@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import subprocess
@@ -17,13 +16,12 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from driftline_streams.embedded.ports import free_ports
-from driftline_streams.kernel.catalog import Catalog
-from driftline_streams.performance.cohorts import Cohorts
 from driftline_streams.settings import Settings
 from driftline_streams.sinks.clickhouse import ClickHouse
 from driftline_streams.sinks.migrations import migrate
 
 from .seed import seed
+from .truth import truth
 
 
 @pytest.fixture(scope="session")
@@ -45,10 +43,10 @@ def seeded(on_clickhouse: Callable[..., Settings], clickhouse: Any) -> Settings:
     own = on_clickhouse()
     sink = ClickHouse(own)
     migrate(sink)
+    sink.close()
     with clickhouse.client(own.clickhouse_database) as client:
         seed(client)
-    asyncio.run(Cohorts(Catalog(), sink.query, sink.execute)())
-    sink.close()
+        truth(client)
     return own
 
 

@@ -12,8 +12,7 @@ import numpy as np
 from clickhouse_connect.driver.client import Client
 
 from driftline_schemas.records import Moments
-from driftline_schemas.spec import FeatureSpec, ModelSpec, Objectives, Profile, Reference
-from driftline_streams.comparison import pairs
+from driftline_schemas.spec import FairnessRules, FeatureSpec, ModelSpec, Objectives, Profile, Reference
 from driftline_streams.kernel.histogram import BINS
 from driftline_streams.kernel.sketch import bucket_index
 
@@ -36,8 +35,6 @@ def seed(client: Client) -> None:
     """Fill a migrated database."""
     windows(client, MODEL, VERSIONS[0], range(HOURS))
     windows(client, MODEL, VERSIONS[1], range(SECOND_FROM_H, HOURS))
-    outcomes(client)
-    comparisons(client)
     predictions(client)
     drift(client)
     found(client)
@@ -77,52 +74,6 @@ def windows(client: Client, model: str, version: str, hours: range) -> None:
             ]
         )
     client.insert("windows", rows)
-
-
-def outcomes(client: Client) -> None:
-    """Labels for nine answers of ten, of the last three days for fewer; the challenger is a little better."""
-    for version, role, wrong, first_h in (
-        (VERSIONS[0], "champion", 16, 0),
-        (VERSIONS[1], "challenger", 13, SECOND_FROM_H),
-    ):
-        client.command(
-            """
-            INSERT INTO outcomes
-            (
-                prediction_id, model, version, role, kind, timestamp, label_timestamp, prediction, label,
-                predicted_positive, positive, score, weight, request_id, precedence
-            )
-            WITH
-                number % 18 AS place, intDiv(number, 18) + {first:UInt32} AS hour,
-                toDateTime64({start:Int64} + hour * 3600 + place * 120, 3, 'UTC') AS at,
-                cityHash64('truth', hour, place) % 100 < 25 AS truth,
-                cityHash64({version:String}, hour, place) % 100 < {wrong:UInt32} AS missed,
-                truth != missed AS said
-            SELECT
-                concat({version:String}, '-', toString(hour), '-', toString(place)), {model:String}, {version:String},
-                {role:String}, 'binary', at, at + INTERVAL 5 HOUR,
-                if(said, 'true', 'false'), if(truth, 'true', 'false'),
-                said, truth, least(1., 0.2 + 0.5 * said + (cityHash64(hour, place) % 100) / 400), 1,
-                concat(toString(hour), '-', toString(place)), 1
-            FROM numbers({n:UInt32})
-            WHERE hour < 57 * 24 OR place < 6
-            """,
-            {
-                "version": version,
-                "role": role,
-                "wrong": wrong,
-                "first": first_h,
-                "start": START_S,
-                "model": MODEL,
-                "n": 18 * (HOURS - first_h),
-            },
-        )
-
-
-def comparisons(client: Client) -> None:
-    """The pairs of both versions, as the round computes them."""
-    days = [str(dt.date(2025, 3, 1) + dt.timedelta(days=day)) for day in range(DAYS)]
-    client.command(pairs.COMPUTE, {"model": MODEL, "days": days, "at": "2025-05-01 00:00:00"})
 
 
 def predictions(client: Client) -> None:
@@ -211,6 +162,10 @@ def records(client: Client) -> None:
         label_horizon_s=3 * 86_400,
         objectives=Objectives(latency_p99_ms=30, error_rate=0.01),
         features={"amount": FeatureSpec(type="numeric", importance=0.8)},
+        segments=["country"],
+        fairness=FairnessRules(attributes=["sex"], gap=0.05),
+        worth={"tp": 40.0, "fp": -5.0, "fn": -100.0, "tn": 0.1},
+        worth_unit="EUR",
     )
     rows = [[MODEL, "", "spec", _json(spec), 1, _time(START_S)]]
     rows += [[MODEL, version, "reference", _json(reference(MODEL, version)), 2, _time(START_S)] for version in VERSIONS]

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import numpy as np
 import pytest
 from clickhouse_connect.driver.client import Client
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect, sync_playwright
 
 from driftline_streams.settings import Settings
 from driftline_streams.sinks.clickhouse import ClickHouse
@@ -117,6 +118,20 @@ def whole(browser: Browser, dashboard: str) -> Iterator[Page]:
         yield open_(model_page(dashboard))
 
 
+@pytest.fixture(scope="module")
+def judged(browser: Browser, dashboard: str) -> Iterator[Page]:
+    """The model's performance with all of its time, for tests that only look."""
+    with opening(browser) as open_:
+        yield open_(model_page(dashboard, tab="performance"))
+
+
+@pytest.fixture(scope="module")
+def bare(browser: Browser, dashboard: str) -> Iterator[Page]:
+    """A model that nobody has described or labelled."""
+    with opening(browser) as open_:
+        yield open_(f"{dashboard}/model/{quote(seed.ODD_MODEL, safe='')}")
+
+
 def origin(address: str) -> str:
     return "/".join(address.split("/")[:3])
 
@@ -138,11 +153,21 @@ def options(page: Page, title: str) -> dict[str, Any]:
 def line(option: dict[str, Any], name: str, kind: str = "line") -> list[tuple[float, float]]:
     """The points of the first series with this name."""
     found = next(series for series in option["series"] if series["name"] == name and series["type"] == kind)
-    return [(at, value) for at, value in found["data"] if value is not None]
+    points = (point["value"] if isinstance(point, dict) else point for point in found["data"])
+    return [(at, value) for at, value in points if value is not None]
 
 
-def model_page(dashboard: str, span: str = "all") -> str:
-    return f"{dashboard}/model/{quote(seed.MODEL, safe='')}?span={span}"
+def values_of(option: dict[str, Any], name: str) -> list[list[float]]:
+    """What the points of a series are made of."""
+    return [point["value"] for series in option["series"] if series["name"] == name for point in series["data"]]
+
+
+def model_page(dashboard: str, span: str = "all", *, tab: str = "behaviour") -> str:
+    return f"{dashboard}/model/{quote(seed.MODEL, safe='')}?span={span}&tab={tab}"
+
+
+def card(page: Page, title: str) -> Locator:
+    return page.locator(".panel", has=page.get_by_role("heading", name=title, exact=True))
 
 
 def test_the_overview_says_of_each_version_what_clickhouse_says(open_page: Open, dashboard: str, sql: Client) -> None:
@@ -193,30 +218,92 @@ def test_rates_and_errors_add_up_to_the_events(whole: Page, sql: Client) -> None
     assert sum(point[1] for point in rate) * bucket_s / per_s == pytest.approx(events, rel=1e-4)
 
 
-def test_performance_is_that_of_the_view_with_provisional_parts_marked(whole: Page, sql: Client) -> None:
-    option = options(whole, "Performance as labels arrive")
+def test_performance_is_that_of_the_view_with_provisional_and_restated_parts_marked(judged: Page, sql: Client) -> None:
+    option = options(judged, "Performance as labels arrive")
     rows = sql.query(
         "SELECT toUnixTimestamp(toDateTime(day, 'UTC')) * 1000, accuracy, state, coverage FROM performance_daily "
         f"WHERE model = '{seed.MODEL}' AND version = '{seed.VERSIONS[0]}' ORDER BY day"
     ).result_rows
-    final = {row[0]: row[1] for row in rows if row[2] == "final"}
-    assert 0 < len(final) < len(rows)
-    drawn = dict(line(option, seed.VERSIONS[0]))
-    assert drawn == pytest.approx(final, rel=1e-5)
+    sure = {row[0]: row[1] for row in rows if row[2] != "provisional"}
+    assert 0 < len(sure) < len(rows)
+    assert dict(line(option, seed.VERSIONS[0])) == pytest.approx(sure, rel=1e-5)
     provisional = dict(line(option, f"{seed.VERSIONS[0]} provisional"))
     assert {row[0] for row in rows if row[2] == "provisional"} <= set(provisional)
+    restated = dict(line(option, f"{seed.VERSIONS[0]} restated", "scatter"))
+    assert restated == pytest.approx({row[0]: row[1] for row in rows if row[2] == "restated"}, rel=1e-5)
     bars = dict(line(option, seed.VERSIONS[0], "bar"))
     assert bars == pytest.approx({row[0]: row[3] for row in rows}, rel=1e-5)
-    card = whole.locator(".panel", has=whole.get_by_role("heading", name="Performance as labels arrive"))
-    expect(card.locator(".sub")).to_contain_text("provisional")
+    expect(card(judged, "Performance as labels arrive").locator(".sub")).to_contain_text("1 restated")
 
 
-def test_the_challenger_stands_beside_the_champion_with_its_interval(whole: Page) -> None:
-    option = options(whole, "Challenger beside champion")
-    (series,) = option["series"]
-    assert series["name"] == f"{seed.VERSIONS[1]} − {seed.VERSIONS[0]}"
-    assert series["data"]
-    assert all(low < value < high for _, value, low, high in (point["value"] for point in series["data"]))
+def test_open_days_and_days_without_labels_say_what_they_are_told_to(judged: Page) -> None:
+    option = options(judged, "When all labels have come")
+    assert {tuple(values[1:]) for values in values_of(option, "when all labels have come")} == {(0.83, 0.78, 0.87)}
+    expect(card(judged, "Estimated without labels").locator(".sub")).to_contain_text(
+        "abstains on 3 of 52 days: the scores leave what was learned from"
+    )
+
+
+def test_scores_and_classes_of_a_month_are_those_of_the_views(judged: Page, sql: Client) -> None:
+    option = options(judged, "Do scores come true?")
+    view = sql.query(
+        f"SELECT mean_score, positive_rate, positive_rate_low, positive_rate_high FROM calibration WHERE "
+        f"model = '{seed.MODEL}' AND version = '{seed.VERSIONS[0]}' AND month = '2025-04-01' ORDER BY band_start"
+    ).result_rows
+    drawn = np.array(values_of(option, "came true"))
+    assert drawn == pytest.approx(np.array(view), rel=1e-5)
+    expect(card(judged, "What is taken for what?").locator(".sub")).to_contain_text("2025-04, n = 11,664")
+
+
+def test_the_metrics_are_those_of_the_kind_and_a_persons_choice(
+    open_page: Open, dashboard: str, sql: Client, eventually: Any
+) -> None:
+    page = open_page(model_page(dashboard, tab="performance"))
+    page.get_by_label("metric").first.click()
+    expect(page.get_by_role("option", name="Mean absolute error")).to_have_count(0)
+    page.get_by_role("option", name="ROC-AUC").click()
+    expected = sql.query(
+        f"SELECT roc_auc FROM performance_daily WHERE model = '{seed.MODEL}' AND version = '{seed.VERSIONS[0]}' "
+        "AND day = '2025-04-20'"
+    ).result_rows[0][0]
+    eventually(lambda: options(page, "Performance as labels arrive")["yAxis"][0]["name"] == "ROC-AUC")
+    drawn = dict(line(options(page, "Performance as labels arrive"), seed.VERSIONS[0]))
+    assert drawn[1_745_107_200_000] == pytest.approx(expected, rel=1e-5)
+
+
+def test_tabs_answer_how_long_who_is_better_where_it_is_worst_and_what_it_is_worth(
+    open_page: Open, dashboard: str
+) -> None:
+    page = open_page(model_page(dashboard, tab="labels"))
+    assert options(page, "How long does the truth take?")["series"]
+    expect(card(page, "What was restated?").locator("tbody tr")).to_have_count(1)
+    page.get_by_role("tab", name="Versions").click()
+    assert values_of(options(page, "Challenger beside champion"), f"{seed.VERSIONS[1]} − {seed.VERSIONS[0]}")
+    expect(card(page, "Is the challenger better?").locator(".sub")).to_contain_text(
+        f"{seed.VERSIONS[1]} is better than {seed.VERSIONS[0]}: +3.00 pp of accuracy"
+    )
+    page.wait_for_url("**&tab=versions")
+    page.get_by_role("tab", name="Segments").click()
+    assert len(options(page, "Where is it worse than elsewhere?")["yAxis"][0]["data"]) == 5
+    assert options(page, "How far are groups apart?")["series"]
+    page.get_by_role("tab", name="Worth").click()
+    assert options(page, "What was it worth?")["yAxis"][0]["name"] == "EUR"
+    assert {series["name"] for series in options(page, "How many of each class?")["series"]} == {"true", "not true"}
+
+
+@pytest.mark.parametrize(
+    ("tab", "advice"),
+    [
+        ("performance", "No labels yet for the predictions of this time: publish them to driftline.labels"),
+        ("labels", "No labels yet for the predictions of this time: publish them to driftline.labels"),
+        ("versions", "with the same request_id"),
+        ("segments", "name keys of `segment` under `segments` in its spec"),
+        ("worth", "declare `worth`"),
+    ],
+)
+def test_where_there_is_nothing_it_says_what_to_do(bare: Page, tab: str, advice: str) -> None:
+    bare.get_by_role("tab", name=tab.capitalize()).click()
+    expect(bare.locator(".blank:visible", has_text=advice).first).to_be_visible()
 
 
 def test_a_click_on_a_drift_cell_shows_both_distributions(whole: Page, sql: Client) -> None:
@@ -243,8 +330,7 @@ def test_a_click_on_a_drift_cell_shows_both_distributions(whole: Page, sql: Clie
         [x, y],
     )
     page.mouse.click(*at)
-    card = page.locator(".panel", has=page.get_by_role("heading", name="Reference and window"))
-    expect(card.locator(".sub")).to_contain_text("amount on 2025-04-20")
+    expect(card(page, "Reference and window").locator(".sub")).to_contain_text("amount on 2025-04-20")
     bins, expected = sql.query(
         f"SELECT bins, expected FROM drift FINAL WHERE model = '{seed.MODEL}' AND version = '{seed.VERSIONS[0]}' "
         "AND signal = 'feature:amount' AND window = toDateTime('2025-04-20 00:00:00', 'UTC')"
@@ -258,10 +344,8 @@ def test_a_segment_is_a_persons_choice(open_page: Open, dashboard: str) -> None:
     page = open_page(model_page(dashboard))
     page.get_by_label("segment").click()
     page.get_by_role("option", name="country = DE").click()
-    card = page.locator(".panel", has=page.get_by_role("heading", name="Drift by signal and time"))
-    expect(card.locator(".sub")).to_contain_text("10 of 10 cells drift")
-    detail = page.locator(".panel", has=page.get_by_role("heading", name="Reference and window"))
-    expect(detail.locator(".sub")).to_contain_text("score where country is DE")
+    expect(card(page, "Drift by signal and time").locator(".sub")).to_contain_text("10 of 10 cells drift")
+    expect(card(page, "Reference and window").locator(".sub")).to_contain_text("score where country is DE")
 
 
 def test_an_alert_opens_to_its_cause_its_sql_and_its_rows(open_page: Open, dashboard: str, sql: Client) -> None:
@@ -280,25 +364,14 @@ def test_an_alert_opens_to_its_cause_its_sql_and_its_rows(open_page: Open, dashb
     assert alert.locator("tbody td:first-child").all_inner_texts() == ids
 
 
-def test_range_metric_and_scale_are_a_persons_choice(
-    open_page: Open, dashboard: str, sql: Client, eventually: Any
-) -> None:
+def test_range_and_scale_are_a_persons_choice(open_page: Open, dashboard: str) -> None:
     page = open_page(f"{dashboard}/model/{quote(seed.MODEL, safe='')}")
     expect(page.get_by_role("button", name="All")).to_have_attribute("aria-pressed", "true")  # it is history
     page.get_by_role("button", name="Day", exact=True).first.click()
     page.wait_for_function(f"{FIRST_CHART}.series[0].data.length === 24")
-    page.wait_for_url("**?span=day")
+    page.wait_for_url("**?span=day&tab=behaviour")
     page.get_by_role("switch", name="log").click()
     page.wait_for_function(f"{FIRST_CHART}.yAxis[0].type === 'log'")
-    page.get_by_label("metric").click()
-    page.get_by_role("option", name="ROC-AUC").click()
-    expected = sql.query(
-        f"SELECT roc_auc FROM performance_daily WHERE model = '{seed.MODEL}' AND version = '{seed.VERSIONS[0]}' "
-        "AND day = '2025-04-20'"
-    ).result_rows[0][0]
-    eventually(lambda: options(page, "Performance as labels arrive")["yAxis"][0]["name"] == "ROC-AUC")
-    drawn = dict(line(options(page, "Performance as labels arrive"), seed.VERSIONS[0]))
-    assert drawn[1_745_107_200_000] == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_model_that_nobody_has_seen_is_told_apart_from_one_without_data(open_page: Open, dashboard: str) -> None:
@@ -335,11 +408,14 @@ def test_it_is_readable_in_light_and_dark_wide_and_narrow(
     assert (ground > ink) == (scheme == "light")
     axis = options(page, "Latency")["xAxis"][0]["axisLabel"]["color"]
     assert axis == {"light": "#5d6b7a", "dark": "#9aa7b5"}[scheme]
-    assert page.locator(".nicegui-echart:has(canvas)").count() == 7
-    for width in (1440, 800):
-        page.set_viewport_size({"width": width, "height": 1000})
-        page.wait_for_function("document.documentElement.scrollWidth <= innerWidth")
-        assert len(page.screenshot(path=tmp_path / f"{scheme}-{width}.png", full_page=True)) > 50_000
+    assert page.locator(".nicegui-echart:has(canvas)").count() == 5
+    for tab, title in (("Behaviour", "Latency"), ("Performance", "What is taken for what?")):
+        page.get_by_role("tab", name=tab).click()
+        assert options(page, title)
+        for width in (1440, 390):
+            page.set_viewport_size({"width": width, "height": 1000})
+            page.wait_for_function("document.documentElement.scrollWidth <= innerWidth")
+            assert len(page.screenshot(path=tmp_path / f"{scheme}-{tab}-{width}.png", full_page=True)) > 50_000
 
 
 def test_the_theme_that_was_chosen_stays(open_page: Open, dashboard: str) -> None:

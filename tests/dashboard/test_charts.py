@@ -13,65 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driftline_streams.dashboard import markup, spans
-from driftline_streams.dashboard.charts import drift, load, performance
-from driftline_streams.dashboard.charts.frame import DARK, LIGHT, Palette, line
-from driftline_streams.dashboard.rows import Coverage, Drift, Finding, Histograms, Load, Pairs, Performance
+from driftline_streams.dashboard.charts import drift, load
+from driftline_streams.dashboard.charts.frame import DARK, LIGHT, line
+from driftline_streams.dashboard.queries.drift import Histograms
+from driftline_streams.dashboard.queries.traffic import Load
 from driftline_streams.dashboard.spans import DAY_S, HOUR_S, Span
 
+from .rows import SPAN, cell, everything, finding, loads
+
 EVIL = ":constructor<script>alert(1)</script>"
-SPAN = Span(0, 10 * HOUR_S)
 CONSTANT_KEYS = {":valueFormatter", ":formatter", ":renderItem"}
 
 maybe = st.none() | st.floats()
-
-
-def loads(version: str = "v1", hours: tuple[int, ...] = (0, 1, 2), p99: float | None = 30.0) -> list[Load]:
-    return [Load(version, hour * HOUR_S, 60, 3, 10.0, 20.0, p99, 0.3, 0.7) for hour in hours]
-
-
-def cohort(
-    day: int, state: str, labelled: int = 100, accuracy: float | None = 0.8, role: str = "champion"
-) -> Performance:
-    low, high = (None, None) if accuracy is None else (accuracy - 0.1, accuracy + 0.1)
-    rest = (None,) * 7
-    return Performance("m", "v1", role, day * DAY_S, labelled, 100, 1.0, state, labelled, accuracy, low, high, *rest)
-
-
-def cell(signal: str, at_s: int = 0, state: str = "ok", statistic: float = 0.1, **more: Any) -> Drift:
-    given = {"p_value": 0.5, "n": 500, "n_reference": 5000, "seasonal": False, **more}
-    return Drift(
-        signal, "", "", at_s, at_s, DAY_S, "psi", state, statistic, 0.2, statistic, 0.0, 2 * statistic, **given
-    )
-
-
-def finding(signal: str, at_s: int, version: str = "v1") -> Finding:
-    return Finding("id", version, signal, "change", "adwin", at_s, at_s + 10, "up", 4.0, 14.4, "a sentence")
-
-
-def everything(palette: Palette, *, evil: str = "v1") -> list[dict[str, Any]]:
-    drawn = {"versions": [evil], "span": SPAN, "bucket_s": HOUR_S, "palette": palette}
-    rows, found = loads(evil), [finding("latency_ms", 60, evil), finding("score", 60, evil)]
-    cohorts = [cohort(0, "final"), cohort(1, "provisional")]
-    pairs = [Pairs("v1", evil, 0, 10, 5, 1, 2, 2, None, None)]
-    held = Histograms({evil: 4}, {evil: 4.0})
-    return [
-        load.latency(rows, found, log=True, **drawn),  # type: ignore[arg-type]
-        load.latency(rows, found, log=False, **drawn),  # type: ignore[arg-type]
-        load.traffic(rows, found, **drawn),  # type: ignore[arg-type]
-        load.answers(rows, found, **drawn),  # type: ignore[arg-type]
-        performance.performance(
-            cohorts,
-            [Coverage(evil, 0, 100, 90)],
-            metric="accuracy",
-            versions=[evil],
-            span=SPAN,
-            grain="day",
-            palette=palette,
-        ),
-        performance.challengers(pairs, versions=["v1", evil], span=SPAN, grain="week", palette=palette),
-        drift.heat_map([cell(f"feature:{evil}")], bucket_s=DAY_S, palette=palette),
-        drift.distributions(drift.shares(held), shade="#000000", palette=palette),
-    ]
 
 
 def keys(value: object) -> Iterator[str]:
@@ -151,43 +104,6 @@ def test_a_logarithmic_axis_begins_below_the_fastest_answer() -> None:
     rows = [Load("v1", 0, 1, 0, 0.03, 0.5, 2.0, None, None)]
     option = load.latency(rows, [], versions=["v1"], span=SPAN, bucket_s=HOUR_S, log=True, palette=LIGHT)
     assert option["yAxis"][0]["min"] == pytest.approx(0.01)
-
-
-def test_provisional_cohorts_are_drawn_apart_and_joined_to_the_final_ones() -> None:
-    rows = [cohort(0, "final"), cohort(1, "final"), cohort(2, "provisional")]
-    option = performance.performance(
-        rows, [], metric="accuracy", versions=["v1"], span=Span(0, 3 * DAY_S), grain="day", palette=LIGHT
-    )
-    final, provisional = option["series"][:2]
-    assert [value for _, value in final["data"]] == [0.8, 0.8, None]
-    assert [value for _, value in provisional["data"]] == [None, 0.8, 0.8]
-    assert provisional["lineStyle"]["type"] == "dashed"
-
-
-def test_a_cohort_with_hardly_any_labels_does_not_stretch_the_axis() -> None:
-    rows = [cohort(0, "final", 1000), cohort(1, "final", 1000), cohort(2, "provisional", 10)]
-    assert performance.telling(rows) == rows[:2]
-    assert performance.telling([]) == []
-
-
-def test_a_version_in_two_roles_has_two_lines() -> None:
-    assert list(performance.cohorts([cohort(0, "final"), cohort(0, "final", role="shadow")])) == [
-        "v1 as champion",
-        "v1 as shadow",
-    ]
-
-
-def test_without_pairs_of_classes_there_is_no_difference() -> None:
-    assert performance.difference(Pairs("a", "b", 0, 5, None, None, None, None, 1.0, 2.0)) is None
-    assert performance.difference(Pairs("a", "b", 0, 0, 0, 0, 0, 0, None, None)) is None
-
-
-@given(st.integers(0, 500), st.integers(0, 500), st.integers(0, 500), st.integers(0, 500))
-def test_the_interval_of_a_difference_holds_it_and_stays_within_bounds(a: int, b: int, c: int, d: int) -> None:
-    found = performance.difference(Pairs("a", "b", 0, a + b + c + d, a, b, c, d, None, None))
-    if found is not None:
-        assert -1 <= found.low <= found.value + 1e-9
-        assert found.value - 1e-9 <= found.high <= 1
 
 
 def test_only_significant_drift_has_the_colour_of_drift() -> None:

@@ -128,10 +128,10 @@ async def test_a_day_on_which_features_came_apart_is_found_once(store: Store) ->
     reader = Reader(store.database)
     (cell,) = [
         each
-        for each in await queries.drift(reader, "m", "1", Span(START_MS // 1000, NOW_MS // 1000), DAY_MS // 1000)
+        for each in await queries.drift.cells(reader, "m", "1", Span(START_MS // 1000, NOW_MS // 1000), DAY_MS // 1000)
         if each.state == "drift"
     ]
-    assert await queries.drift_detail(reader, "m", "1", cell) == found.detail
+    assert await queries.drift.detail(reader, "m", "1", cell) == found.detail
     listed = evidence.query(found, ModelSpec(model="m"), reference())
     assert len(await store.database.query(listed)) == 1_000
 

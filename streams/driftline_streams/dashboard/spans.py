@@ -51,6 +51,11 @@ class Span:
         """At least 1."""
         return max(1, self.end_s - self.start_s)
 
+    @property
+    def bounds(self) -> dict[str, int]:
+        """Its ends as the parameters of a query."""
+        return {"start": self.start_s, "end": self.end_s}
+
     def bucket_s(self, width_s: int) -> int:
         """The width of one point when there may be at most `MOST_POINTS`: never finer than the windows themselves.
 

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from driftline_schemas.spec import ModelSpec
-from driftline_streams.dashboard import markup, queries
+from driftline_streams.dashboard import markup, metrics, queries
 from driftline_streams.dashboard.charts.frame import DASH
 from driftline_streams.dashboard.markup import Stat
+from driftline_streams.dashboard.queries.models import DriftNow, Latest, Recent, Version
+from driftline_streams.dashboard.queries.performance import Headline
 from driftline_streams.dashboard.reader import Reader
-from driftline_streams.dashboard.rows import DriftNow, Latest, Performance, Recent, Version
 from driftline_streams.dashboard.spans import DAY_S
 
 ENOUGH = 100  # labels of a month that say something of it
@@ -26,7 +27,7 @@ class State:
     latest: Latest | None
     recent: Recent | None
     drift: DriftNow | None
-    performance: Performance | None
+    performance: Headline | None
     alerts: dict[str, int]
 
     @property
@@ -43,16 +44,16 @@ class State:
 
 async def states(reader: Reader, model: str | None = None) -> list[State]:
     """The states of the versions of one model or of all, sorted by model and version."""
-    versions = await queries.versions(reader, model)
+    versions = await queries.models.versions(reader, model)
     if not versions:
         return []
     specs, latest, recent, drift, performance, alerts = await asyncio.gather(
-        queries.specs(reader),
-        queries.latest(reader, versions),
-        queries.recent(reader, versions),
-        queries.drift_now(reader, model),
-        queries.performance_now(reader),
-        queries.alert_counts(reader, versions),
+        queries.records.specs(reader),
+        queries.models.latest(reader, versions),
+        queries.models.recent(reader, versions),
+        queries.models.drift_now(reader, model),
+        queries.performance.headlines(reader),
+        queries.models.alert_counts(reader, versions),
     )
     by = {(one.model, one.version): one for one in latest}
     last_day = {(one.model, one.version): one for one in recent}
@@ -75,7 +76,7 @@ async def states(reader: Reader, model: str | None = None) -> list[State]:
     return found
 
 
-def telling(cohorts: Sequence[Performance]) -> Performance | None:
+def telling(cohorts: Sequence[Headline]) -> Headline | None:
     """The newest cohort with enough labels, else the one with most; `None` without any."""
     newest_first = sorted(cohorts, key=lambda row: -row.at_s)
     enough = [row for row in newest_first if row.labelled >= ENOUGH]
@@ -112,19 +113,23 @@ def _drift(drift: DriftNow | None) -> Stat:
     return Stat("Drift", f"{n} of {drift.tested}", f"signals, {day}", "warn" if n else "")
 
 
-def _performance(row: Performance | None, spec: ModelSpec) -> Stat:
+def _performance(row: Headline | None, spec: ModelSpec) -> Stat:
+    metric = next(iter(metrics.of(spec.kind).values()))
     if row is None:
-        return Stat("Accuracy", DASH, "no labels yet")
-    month = markup.moment(row.at_s)[:7]
+        return Stat(metric.label, DASH, "no labels yet")
+    label = f"{metric.label}, {markup.moment(row.at_s)[:7]}"
     covered = f"{row.state}, {markup.percent(row.coverage)} labelled"
-    if row.accuracy is None and row.mae is not None:
-        return Stat(f"Error (MAE), {month}", markup.number(row.mae), covered)
-    if row.accuracy is None or row.accuracy_low is None or row.accuracy_high is None:
-        return Stat(f"Accuracy, {month}", DASH, covered)
-    half = (row.accuracy_high - row.accuracy_low) / 2
-    below = spec.performance.accuracy is not None and row.accuracy_high < spec.performance.accuracy
-    value = f"{100 * row.accuracy:.1f} ± {100 * half:.1f} %"
-    return Stat(f"Accuracy, {month}", value, covered, "bad" if below else "")
+    value, low, high = (getattr(row, f"{metric.name}{end}") for end in ("", "_low", "_high"))
+    if value is None:
+        return Stat(label, DASH, covered)
+    limit = getattr(spec.performance, metric.name)
+    broken = limit is not None and low is not None and (low > limit if metric.loss else high < limit)
+    half = None if low is None else (high - low) / 2
+    if metric.share:
+        shown = f"{100 * value:.1f}" + (f" ± {100 * half:.1f} %" if half is not None else " %")
+    else:
+        shown = markup.number(value) + (f" ± {markup.number(half)}" if half is not None else "")
+    return Stat(label, shown, covered, "bad" if broken else "")
 
 
 def _alerts(counts: dict[str, int]) -> Stat:

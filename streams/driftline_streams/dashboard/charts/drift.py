@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from driftline_streams.dashboard.charts.frame import Option, Palette, base, rounded, tooltip, value_axis, value_format
-from driftline_streams.dashboard.rows import Drift, Histograms
+from driftline_streams.dashboard.queries.drift import Drift, Histograms
 from driftline_streams.dashboard.spans import DAY_S
 from driftline_streams.kernel import words
 from driftline_streams.kernel.signals import FEATURE

@@ -20,7 +20,7 @@ from driftline_streams.dashboard.charts.frame import (
     value_axis,
     value_format,
 )
-from driftline_streams.dashboard.rows import Finding, Load
+from driftline_streams.dashboard.queries.traffic import Finding, Load
 from driftline_streams.dashboard.spans import DAY_S, HOUR_S, Span
 from driftline_streams.kernel import words
 

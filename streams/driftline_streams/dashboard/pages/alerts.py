@@ -50,11 +50,12 @@ class AlertList:
 
     async def _load(self) -> None:
         try:
-            alerts = await queries.alerts(self._reader, model=self._model.value, severity=self._severity.value)
+            alerts = await queries.alerts.newest(self._reader, model=self._model.value, severity=self._severity.value)
         except UsageError as error:
             self._count.set_text(str(error))
             return
-        limit = f"the newest {queries.MOST_ALERTS}" if len(alerts) == queries.MOST_ALERTS else f"{len(alerts):,}"
+        most = queries.alerts.MOST_ALERTS
+        limit = f"the newest {most}" if len(alerts) == most else f"{len(alerts):,}"
         self._count.set_text(f"{limit} alerts, newest first; times are those of the events" if alerts else "")
         self._alerts.show(alerts, "Nothing has needed a person." if not self._chosen else "No alerts of this kind.")
 
@@ -64,7 +65,7 @@ class AlertList:
 
     async def _load_models(self) -> None:
         try:
-            versions = await queries.versions(self._reader)
+            versions = await queries.models.versions(self._reader)
         except UsageError:
             return
         options = {ALL: "All models", **{one.model: one.model for one in versions}}

@@ -9,8 +9,8 @@ from driftline_streams.dashboard import markup, queries
 from driftline_streams.dashboard.charts import drift as charts
 from driftline_streams.dashboard.charts.frame import colour
 from driftline_streams.dashboard.pages.shell import Page, Panel
+from driftline_streams.dashboard.queries.drift import Drift, Segment
 from driftline_streams.dashboard.reader import Reader
-from driftline_streams.dashboard.rows import Drift, Segment
 from driftline_streams.dashboard.spans import DAY_S, Span
 from driftline_streams.kernel import words
 
@@ -49,8 +49,8 @@ class DriftPanels:
         version = str(self._version.value)
         bucket_s = span.bucket_s(DAY_S)  # of narrower test windows the worst is shown
         segment = await self._offer(version, span)
-        rows = await queries.drift(self._reader, self._model, version, span, bucket_s, segment)
-        reference = await queries.reference(self._reader, self._model, version)
+        rows = await queries.drift.cells(self._reader, self._model, version, span, bucket_s, segment)
+        reference = await queries.records.reference(self._reader, self._model, version)
         if not rows:
             self._map.blank(_why(reference))
             self._detail.blank("Click a cell of the drift map.")
@@ -73,7 +73,7 @@ class DriftPanels:
 
     async def _offer(self, version: str, span: Span) -> Segment:
         """Let a person choose among the segments there are; the chosen one."""
-        segments = await queries.drift_segments(self._reader, self._model, version, span)
+        segments = await queries.drift.segments(self._reader, self._model, version, span)
         offered = {_ALL: Segment(), **{f"{each.dim} = {each.value}": each for each in segments}}
         if self._segment.options != list(offered):
             kept = self._segment.value if self._segment.value in offered else _ALL
@@ -100,9 +100,9 @@ class DriftPanels:
             return
         name = charts.signal_name(cell.signal) + (f" where {cell.dim} is {cell.value}" if cell.dim else "")
         when = words.when(cell.window_s * 1000, (cell.window_s + cell.width_s) * 1000)
-        found = await queries.histograms(self._reader, self._model, version, cell)
+        found = await queries.drift.histograms(self._reader, self._model, version, cell)
         if not found.bins:  # as of all features together
-            said = await queries.drift_detail(self._reader, self._model, version, cell)
+            said = await queries.drift.detail(self._reader, self._model, version, cell)
             tested = cell.state != "insufficient data"
             verdict = f"{charts.strongest(cell)}: {charts.verdict(cell)}." if tested else ""
             self._detail.blank(said or verdict or "There was nothing to compare in this window.", f"{name} {when}")

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from nicegui import events, ui
 
 from driftline_streams.dashboard import markup, queries
+from driftline_streams.dashboard.queries.alerts import Alert
 from driftline_streams.dashboard.reader import Reader
-from driftline_streams.dashboard.rows import Alert
 from driftline_streams.errors import DriftlineError
 
 
@@ -61,7 +61,7 @@ class Alerts:
         with ui.element("pre").classes("sql"):
             ui.label(alert.query)
         with ui.row().classes("items-center gap-3"):
-            button = ui.button(f"Show the first {queries.EVIDENCE_ROWS} rows").props(
+            button = ui.button(f"Show the first {queries.alerts.EVIDENCE_ROWS} rows").props(
                 "outline dense no-caps size=sm padding='4px 12px'"
             )
             if self._with_model:
@@ -71,7 +71,7 @@ class Alerts:
         async def run() -> None:
             button.disable()
             try:
-                found.set_content(markup.table(await queries.evidence(self._reader, alert.query)))
+                found.set_content(markup.table(await queries.alerts.evidence(self._reader, alert.query)))
             except DriftlineError as error:
                 found.set_content(f'<p class="note">{markup.text(error)}</p>')
             finally:

@@ -43,7 +43,7 @@ class Models:
 
     async def _load(self) -> None:
         try:
-            if not await queries.migrated(self._reader):
+            if not await queries.models.migrated(self._reader):
                 self._show("", missing="The tables are not there yet: run driftline migrate.")
                 return
             states = await state.states(self._reader)
@@ -67,7 +67,7 @@ class Models:
 
     async def _load_alerts(self) -> None:
         try:
-            alerts = await queries.alerts(self._reader)
+            alerts = await queries.alerts.newest(self._reader)
         except UsageError:
             alerts = []
         self._alerts_panel.subtitle("the times are those of the events; open one for its cause, its SQL and its rows")
@@ -75,7 +75,7 @@ class Models:
 
     async def _load_refused(self) -> None:
         try:
-            rows = await queries.refused(self._reader)
+            rows = await queries.models.refused(self._reader)
         except UsageError:
             return
         total = sum(row.n for row in rows)
