@@ -247,7 +247,7 @@ class Slices:
 
 
 def _at(operation: np.ufunc, table: npt.NDArray[Any], row: Ints, column: Ints, values: npt.NDArray[Any]) -> None:
-    """As `operation.at(table, (row, column), values)`, in a fifth of the time; the table must be contiguous."""
+    """As `operation.at(table, (row, column), values)`, in a quarter of the time; the table must be contiguous."""
     operation.at(table.reshape(-1, copy=False), row * table.shape[1] + column, values)
 
 
