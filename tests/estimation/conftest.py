@@ -130,6 +130,33 @@ class Store:
         }
         self.settle(day, truth, version=version, **columns)
 
+    def numbers(self, day: int, features: Floats, answers: Floats, truth: Floats | None = None) -> None:
+        """A day of a model of numbers with features x0, x1, …, and its labels unless they are still to come."""
+        n, k = features.shape
+        ends = np.arange(1, n + 1, dtype=np.uint64) * k
+        names = [f"x{each}" for each in range(k)]
+        self.serve(day, n, prediction_value=answers, nums=MapColumn(ends, names * n, features.ravel()))
+        if truth is None:
+            return
+        at_ms = np.full(n, (START_S + day * DAY_S) * 1000, np.int64)
+        labelled: dict[str, Column] = {
+            "prediction_id": [f"1:{day}:{i}" for i in range(n)],
+            **_named(n, "1"),
+            "role": Coded.constant("champion", n),
+            "timestamp": at_ms,
+            "label_timestamp": at_ms,
+            "joined_at": np.full(n, 1_000, np.int64),
+            "prediction_value": answers,
+            "label_value": truth,
+            **{name: np.full(n, np.nan) for name in ("predicted_positive", "positive", "score", "confidence")},
+            **{name: np.full(n, np.nan) for name in ("label_probability", "position")},
+        }
+        self._rows.append(Rows("outcomes", n, labelled))
+        errors = np.abs(answers - truth)
+        sums = {"measured_weight": float(n), "absolute_errors": errors.sum(), "squared_residuals": (errors**2).sum()}
+        columns: dict[str, Any] = {name: np.array([total], np.float64) for name, total in sums.items()}
+        self.settle(day, truth, **columns)
+
     def drifted(self, day: int, signal: str, **measures: float) -> None:
         """A row of `drift` about a day."""
         columns: dict[str, Column] = {
@@ -198,6 +225,6 @@ def database(kafka: Any, clickhouse: Any, tmp_path_factory: pytest.TempPathFacto
 @pytest.fixture
 def store(database: ClickHouse) -> Store:
     """An empty database."""
-    for table in ("predictions", "windows", "performance", "estimates", "drift", "detections"):
+    for table in ("predictions", "windows", "performance", "estimates", "drift", "detections", "outcomes"):
         database.command(f"TRUNCATE TABLE {table}")
     return Store(database)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -122,7 +124,7 @@ async def test_inputs_that_left_the_reference_are_not_estimated(store: Store) ->
     store.drifted(5, "feature:age", ks=0.97)
     store.serve(6, 1)
     await store.round()
-    assert await reason(store, 5) == "inputs have left what the reference holds: age"
+    assert await reason(store, 5) == "inputs have left what was learned from: age"
 
 
 async def test_a_young_day_is_estimated_when_it_has_enough_and_again_as_it_grows(store: Store) -> None:
@@ -191,3 +193,32 @@ async def test_predictions_without_a_score_say_so(store: Store) -> None:
     store.serve(5, 1)
     await store.round()
     assert await reason(store, 4) == "the predictions have no score"
+
+
+def uneven(dice: np.random.Generator, n: int, *, middle: float = 0.0, worse: float = 1.0) -> Any:
+    """Features, answers and truth of a model whose error grows with the first feature."""
+    features = dice.normal([middle, 0.0], 1.0, (n, 2))
+    answers = features.sum(axis=1)
+    return features, answers, answers + worse * np.exp(features[:, 0]) * dice.standard_normal(n)
+
+
+async def test_the_error_of_numbers_is_estimated_from_features_and_held_against_the_truth(store: Store) -> None:
+    store.catalog.update(ModelSpec(model="m", kind="regression"))
+    dice = np.random.default_rng(12)
+    for day in range(8):
+        store.numbers(day, *uneven(dice, 400))
+    features, answers, truth = uneven(dice, 400, middle=1.0)  # where the model is worse
+    store.numbers(8, features, answers)
+    store.numbers(9, *uneven(dice, 400, worse=2.5))  # worse at the same features
+    store.numbers(10, *uneven(dice, 400)[:2])
+    store.serve(11, 1)
+    (finding,) = await store.round()
+    found, error = await store.estimates(8), np.abs(answers - truth)
+    assert found["mae"]["n"] == 400
+    assert found["mae"]["low"] < error.mean() < found["mae"]["high"]
+    assert found["mae"]["estimate"] == pytest.approx(error.mean(), rel=0.3)
+    assert found["rmse"]["low"] < np.sqrt(np.square(error).mean()) < found["rmse"]["high"]
+    assert (finding.kind, finding.method, finding.direction) == ("concept", "loss", "up")
+    assert finding.start_ms == (START_S + 9 * DAY_S) * 1000
+    assert "because of the relation" in finding.detail
+    assert (await store.estimates(10))["mae"]["reason"] == "the outcomes of 2025-01-10 contradict the calibration"

@@ -79,7 +79,7 @@ def known(served: Served, learned: Calibration, inputs: Drifted) -> str:
     if (unknown := float(ours[near < _SOME].sum()) / served.n) > MOST_UNKNOWN:
         return f"{words.share(unknown)} of the scores lie where the calibration saw next to none"
     if inputs.gone:
-        return f"inputs have left what the reference holds: {', '.join(inputs.gone[:3])}"
+        return f"inputs have left what was learned from: {', '.join(inputs.gone[:3])}"
     return ""
 
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from driftline_schemas.spec import ModelSpec
 from driftline_streams.estimation import concept, history, matured, rows, served, support
+from driftline_streams.estimation.features import Features
 from driftline_streams.estimation.history import Verdict
 from driftline_streams.estimation.matured import DAY_S, Matured
 from driftline_streams.estimation.scores import Scores
@@ -63,7 +64,7 @@ class Watch:
         self._catalog = catalog
         self._prefix = prefix
         self._query = query
-        self._scores = Scores(query)
+        self._scores, self._features = Scores(query), Features(query)
         self._made: dict[tuple[str, str, int], Made] = {}  # by model, version and start of the day
         self._from_s: dict[str, int] = {}  # by model: nothing before it is to be done
 
@@ -72,10 +73,11 @@ class Watch:
         for row in await self._query(MODELS, {}):
             spec = self._catalog.spec(row["model"])
             if spec.kind != "ranking":
-                async for done in self._model(spec, self._scores, now_ms):
+                basis = self._features if spec.kind == "regression" else self._scores
+                async for done in self._model(spec, basis, now_ms):
                     yield done
 
-    async def _model(self, spec: ModelSpec, basis: Scores, now_ms: int) -> AsyncIterator[Named]:
+    async def _model(self, spec: ModelSpec, basis: Scores | Features, now_ms: int) -> AsyncIterator[Named]:
         from_s = self._from_s.get(spec.model, 0)
         # What was learned before must be read again: the days of a window, which matured a horizon later.
         back_s = max(0, from_s - spec.label_horizon_s - 2 * history.WINDOW * DAY_S)
@@ -109,7 +111,7 @@ class Watch:
         return out
 
     async def _remember(
-        self, model: str, basis: Scores, days: Sequence[Open], truth: Mapping[str, Sequence[Matured]]
+        self, model: str, basis: Scores | Features, days: Sequence[Open], truth: Mapping[str, Sequence[Matured]]
     ) -> None:
         """Take up what another worker, or this one before a restart, has estimated."""
         unknown = {(day.version, day.start_s): day.answered for day in days}
@@ -122,7 +124,7 @@ class Watch:
             if row["n"] >= ALL * unknown.get(key, math.inf):
                 self._made[model, *key] = Made(unknown[key], True, bool(row["abstained"]), len(truth.get(key[0], ())))
 
-    async def _judge(self, version: Version, basis: Scores, group: Sequence[Matured], now_ms: int) -> Named:
+    async def _judge(self, version: Version, basis: Scores | Features, group: Sequence[Matured], now_ms: int) -> Named:
         start_s, end_s, known_s = group[0].start_s, group[-1].end_s, max(day.ready_s for day in group)
         lessons, _ = version.lessons(known_s, start_s)
         found = await basis.judge(version, [day for day in lessons if day.start_s < start_s], group)
@@ -133,7 +135,7 @@ class Watch:
         effects = concept.effects(window, found, moved, self._prefix, now_ms)
         return Named(f"relation:{model}:{name}:{start_s}-{end_s}", effects)
 
-    async def _estimate(self, version: Version, basis: Scores, day: Open, now_ms: int) -> Named:
+    async def _estimate(self, version: Version, basis: Scores | Features, day: Open, now_ms: int) -> Named:
         """The estimates of a day; nothing when there is nothing new to say of it."""
         model, own = version.spec.model, version.own(day.start_s)
         end_s = day.start_s + DAY_S
