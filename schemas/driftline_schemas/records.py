@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
-MAX_NAME, MAX_IDENTIFIER = 128, 256  # characters
+MAX_NAME, MAX_IDENTIFIER, MAX_LABEL = 128, 256, 1024  # characters
 Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME, description=f"a name: 1 to {MAX_NAME} characters")]
 Identifier = Annotated[
     str, Meta(min_length=1, max_length=MAX_IDENTIFIER, description=f"an id: 1 to {MAX_IDENTIFIER} characters")
@@ -30,6 +30,8 @@ Instant = (
 Scalar = float | str | bool | None
 
 MAX_EVENT_BYTES = 256 * 1024  # a larger event is rejected as `too_large`; its first 4 KiB are kept as evidence
+MAX_POSITION = 1_000_000  # of an item in a list
+MAX_WEIGHT = 1e12  # of a label: squares of sums of them must stay finite
 MAX_FEATURES = 2_000  # of one event; beyond that it is rejected as `too_many_features`
 
 
@@ -72,11 +74,13 @@ class Label(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     prediction_id: Identifier
     model: Name
-    label: float | str | bool
+    label: float | Annotated[str, Meta(min_length=1, max_length=MAX_LABEL)] | bool
     timestamp: Instant
-    weight: NonNegative = 1.0
+    weight: Annotated[float, Meta(ge=0.0, le=MAX_WEIGHT)] = 1.0
     source: Annotated[str, Meta(max_length=MAX_NAME)] | None = None
-    position: Annotated[int, Meta(ge=1)] | None = None  # of an item in a list that was shown, the first is 1
+    position: Annotated[int, Meta(ge=1, le=MAX_POSITION)] | None = (
+        None  # of an item in a list that was shown, the first is 1
+    )
 
 
 class Reason(enum.Enum):
@@ -92,6 +96,7 @@ class Reason(enum.Enum):
     TOO_LARGE = "too_large"
     TOO_MANY_FEATURES = "too_many_features"
     NO_PREDICTION = "no_prediction"
+    WRONG_KIND = "wrong_kind"  # a label that no model of the kind which the spec states can have
     LOST = "lost"  # deleted by Kafka's retention before it was read
 
 
@@ -336,7 +341,7 @@ class NumberOutcome(Outcome, frozen=True, kw_only=True, tag="regression"):
 class RankingOutcome(Outcome, frozen=True, kw_only=True, tag="ranking"):
     """Of one item in a list that was shown; the items of a list share their `request_id`."""
 
-    relevance: float  # 1 for a click and 0 for none, or a grade
+    relevance: float | None  # 1 for a click and 0 for none, or a grade; `None` where the label is none of these
     position: int | None  # in the list, the first is 1
 
 

@@ -36,7 +36,7 @@ from driftline_streams.kernel.effects import Effects, Named
 from driftline_streams.kernel.refused import lose, reasons
 from driftline_streams.ledger_gaps import Gaps
 from driftline_streams.ledger_positions import take_account
-from driftline_streams.outcomes.join import Join, JoinResult
+from driftline_streams.outcomes.join import FRESH_LABELS, Join, JoinResult
 from driftline_streams.outcomes.lookup import Lookup
 from driftline_streams.performance.cohorts import Cohorts
 from driftline_streams.performance.expected import Expectations
@@ -78,6 +78,8 @@ METRICS_EVERY_S = 5.0
 RECENT_EVENTS = 2_000_000  # of a topic, that the account of a worker covers: a query of a second at most
 LEAD_LABELS = 25_000
 LEAD_S = 20.0
+LOOK_UP_REST = 4.0  # times as long as a look-up of labels took, unless many wait for one
+LAG_REST_S = 2.0
 
 
 class Pipeline:
@@ -117,6 +119,7 @@ class Pipeline:
         self._expected_pace = Pace(time.monotonic())
         self._comparing_pace = Pace(time.monotonic())
         self._computed_at = 0.0  # when cohorts were last computed, in seconds of the monotonic clock
+        self._looked_up_at, self._look_up_s = 0.0, 0.0  # when labels were last looked up, and how long it took
         self._judged_at = 0.0  # when performance was last compared with its limits
         self._unmirrored: list[model_topic.Entry] = []  # entries that are not in ClickHouse yet
         self._recovered: set[tuple[str, int]] = set()  # partitions of labels whose waiting labels were taken up
@@ -187,9 +190,11 @@ class Pipeline:
     async def on_labels(self, batch: Batch) -> None:
         """Join: labels as they came, and outcomes for those that find their prediction."""
         await self._let_predictions_lead()
-        result = await self.join(batch, _now_ms(), cold=not self._predictions_lag())
+        result = self.join(batch, _now_ms())
         await self._carry_out(batch.name, result.effects)
         await self._keep_outcomes(result)
+        if self.join.fresh >= FRESH_LABELS:
+            await self._look_up_labels()
         self.metrics.processed(batch.topic, result.read, result.stored, _by_name(result.rejected))
 
     async def on_detections(self, batch: Batch) -> None:
@@ -226,7 +231,7 @@ class Pipeline:
         In a backlog labels are read long before what they are about; waiting in Kafka costs them no memory.
         """
         deadline = time.monotonic() + LEAD_S
-        while len(self.join.waiting) > LEAD_LABELS and self._predictions_lag():
+        while len(self.join.waiting) + self.join.fresh > LEAD_LABELS and self._predictions_lag():
             if time.monotonic() > deadline:
                 return
             await asyncio.sleep(0.05)
@@ -249,14 +254,30 @@ class Pipeline:
         await self._clocks.keep_pace({partition: age_s + self.settings.idle_s for partition, age_s in ages_s.items()})
 
     async def retry_labels(self) -> None:
-        """Try the labels again whose prediction had not come; take up those of partitions that are new here."""
-        labels = self._name(topics.LABELS)
-        mine = {(labels, partition) for partition in self.app.feeds[labels].partitions}
+        """Look up the labels that found nothing in memory; take up those of partitions that are new here.
+
+        ClickHouse is asked seldom enough that it has most of its time for others, and in a backlog more seldom: there
+        the predictions are about to come.
+        """
+        mine = self._partitions_of_labels()
         if new := mine - self._recovered:
             await self._keep_outcomes(await self.join.recover(new, _now_ms()))
         self._recovered = mine
-        if mine:
-            await self._keep_outcomes(await self.join.retry(mine, _now_ms()))
+        rested_s = time.monotonic() - self._looked_up_at
+        if rested_s >= max(LOOK_UP_REST * self._look_up_s, LAG_REST_S if self._predictions_lag() else 0):
+            await self._look_up_labels()
+        else:
+            await self._keep_outcomes(await self.join.retry(mine, _now_ms(), cold=False))
+
+    async def _look_up_labels(self) -> None:
+        began = time.monotonic()
+        await self._keep_outcomes(await self.join.retry(self._partitions_of_labels(), _now_ms()))
+        self._looked_up_at = time.monotonic()
+        self._look_up_s = self._looked_up_at - began
+
+    def _partitions_of_labels(self) -> set[tuple[str, int]]:
+        labels = self._name(topics.LABELS)
+        return {(labels, partition) for partition in self.app.feeds[labels].partitions}
 
     async def _keep_outcomes(self, result: JoinResult) -> None:
         if result.outcomes_name:
@@ -400,6 +421,8 @@ class Pipeline:
         self.metrics.counted("notify", self.notify.counts)
         recent = self.join.recent
         self.metrics.counted("join", {"hits": recent.hits, "misses": recent.misses, "evicted": recent.evicted})
+        waiting = self.join.waiting
+        self.metrics.counted("join", {"superseded": waiting.superseded, "overflowed": waiting.overflowed})
 
     async def take_account(self) -> None:
         """Prove that what was read lately is accounted for; one worker does it, the reader of the first partition."""

@@ -72,7 +72,7 @@ def outcomes(answers: Sequence[Answer]) -> Rows:
             "prediction": ["a" if a.right else "b" for a in answers],
             "label": Coded.constant("a", n),
             "segment": MapColumn(np.zeros(n, np.uint64), [], []),
-            "precedence": WideInts([a.label_ms for a in answers]),
+            "precedence": WideInts(np.zeros(n, np.uint64), np.array([a.label_ms for a in answers], np.uint64)),
             **numbers,
         },
     )

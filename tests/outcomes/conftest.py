@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -100,10 +100,13 @@ class Worker:
             self.join.remember(rows)
 
     async def labelled(self, *messages: bytes | None, now_ms: int = NOW_MS) -> JoinResult:
-        """The next batch of labels."""
+        """The next batch of labels, and the look-up of those that were not in memory."""
         batch = MemoryBatch(messages, self.offset, "t.labels")
         self.offset += len(messages)
-        return await self.done(await self.join(batch, now_ms), f"labels:{batch.first}")
+        hot = await self.done(self.join(batch, now_ms), f"labels:{batch.first}")
+        cold = await self.retried(now_ms)
+        joined, unanswered = hot.joined + cold.joined, hot.unanswered + cold.unanswered
+        return replace(hot, joined=joined, unanswered=unanswered, waiting=cold.waiting)
 
     async def retried(self, now_ms: int) -> JoinResult:
         return await self.done(await self.join.retry([LABELS], now_ms), "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 import weakref
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,6 @@ from hypothesis import strategies as st
 from driftline_streams.kernel.effects import Coded, Column, Rows
 from driftline_streams.outcomes import recent as recent_module
 from driftline_streams.outcomes.recent import Recent
-from driftline_streams.outcomes.truth import Served
 
 from .conftest import predictions
 
@@ -21,9 +21,10 @@ KEYS = st.tuples(st.sampled_from(["m", "k"]), st.integers(0, 8).map(str))
 ALL = [(model, str(i)) for model in ("m", "k") for i in range(9)]
 
 
-def find(recent: Recent, model: str, prediction_id: str) -> Served | None:
-    (found,) = recent.find([model], [prediction_id])
-    return found
+def find(recent: Recent, model: str, prediction_id: str) -> dict[str, Any] | None:
+    """The fields of one prediction."""
+    rows, served = recent.find([model], [prediction_id])
+    return {name: column[0] for name, column in served._asdict().items()} if len(rows) else None
 
 
 @given(
@@ -47,16 +48,16 @@ def test_it_finds_what_the_kept_batches_held_first(
             for n, (held, _) in here:
                 for row, key in enumerate(held):
                     first.setdefault(key, f"{n}.{row}")
-            found = recent.find([model for model, _ in ALL], [i for _, i in ALL])
-            assert [served and served.version for served in found] == [first.get(key) for key in ALL]
+            found, served = recent.find([model for model, _ in ALL], [i for _, i in ALL])
+            assert {ALL[row]: version for row, version in zip(found, served.version, strict=True)} == first
 
 
 def test_an_id_is_not_taken_for_another_with_the_same_hash(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recent_module, "hashes", lambda models, ids: np.zeros(len(ids), np.int64))
     recent = Recent()
     recent.remember(predictions(0, {"prediction_id": "a"}, {"prediction_id": "b"}))
-    found = recent.find(["m", "m", "k"], ["a", "b", "a"])
-    assert [served is not None for served in found] == [True, False, False]  # the join asks elsewhere for b
+    rows, served = recent.find(["m", "m", "k"], ["a", "b", "a"])
+    assert (rows.tolist(), served.n) == ([0], 1)  # the join asks elsewhere for b
 
 
 def test_every_field_comes_back_as_it_went_in() -> None:
@@ -77,15 +78,26 @@ def test_every_field_comes_back_as_it_went_in() -> None:
                 "role": "shadow",
                 "request_id": "r",
                 "segment": {"x": "2", "y": "3"},
+                "confidence": 0.5,
+                "probabilities": {"3": 0.5, "4": 0.25},
             },
         )
     )
     found = find(recent, "k", "b")
     assert found is not None
-    assert (found.version, found.timestamp_ms, found.answered, found.prediction) == ("2", 7, False, "3")
-    assert (found.prediction_value, found.role, found.request_id) == (3.0, "shadow", "r")
-    assert np.isnan(found.score)
-    assert found.segment == {"x": "2", "y": "3"}
+    assert np.isnan(found.pop("score"))
+    assert found == {
+        "version": "2",
+        "timestamp_ms": 7,
+        "answered": False,
+        "prediction": "3",
+        "prediction_value": 3.0,
+        "confidence": 0.5,
+        "role": "shadow",
+        "request_id": "r",
+        "segment": {"x": "2", "y": "3"},
+        "probabilities": {"3": 0.5, "4": 0.25},
+    }
     assert find(recent, "m", "b") is None
     assert (recent.hits, recent.misses) == (1, 1)
 
@@ -100,7 +112,8 @@ def test_rows_that_name_few_columns_hold_the_defaults_of_the_rest() -> None:
     recent.remember(Rows("predictions", 1, columns))
     found = find(recent, "m", "a")
     assert found is not None
-    assert (found.answered, found.role, found.prediction, found.segment) == (True, "champion", "", {})
+    assert (found["answered"], found["role"], found["prediction"]) == (True, "champion", "")
+    assert (found["segment"], found["probabilities"]) == ({}, {})
 
 
 @pytest.mark.parametrize("asked", [False, True])

@@ -59,7 +59,7 @@ def outcomes(n: int, **columns: Any) -> Rows:
     for name, number in numbers.items():
         kind = np.int64 if name.endswith("timestamp") else np.float64
         full[name] = np.broadcast_to(np.asarray(columns.pop(name, number), kind), n).copy()
-    full["precedence"] = WideInts(full["label_timestamp"].tolist())  # type: ignore[union-attr]
+    full["precedence"] = WideInts(np.zeros(n, np.uint64), np.asarray(full["label_timestamp"]).astype(np.uint64))
     assert not columns, columns
     return Rows("outcomes", n, full)
 

@@ -6,6 +6,7 @@ In the walk: `app.py` keeps one catalog a worker, fed by the compacted `models` 
 from __future__ import annotations
 
 import re
+from collections.abc import Set
 
 from driftline_schemas.spec import ModelSpec, Reference
 
@@ -43,6 +44,10 @@ class Catalog:
         """The model's spec, or the defaults when nobody described it."""
         found = self._specs.get(model)
         return found if found is not None else ModelSpec(model=model)
+
+    def described(self) -> Set[str]:
+        """The models that somebody described."""
+        return self._specs.keys()
 
     def reference(self, model: str, version: str) -> Reference | None:
         """The reference that this version is compared with, `None` when there is none.

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +36,10 @@ class Coded:
 
 @dataclass(frozen=True, slots=True)
 class WideInts:
-    """A column of integers from 0 to 2**128 - 1, for which numpy has no type."""
+    """A column of integers from 0 to 2**128 - 1, for which numpy has no type, by their upper and lower halves."""
 
-    values: Sequence[int]
+    high: npt.NDArray[np.uint64]
+    low: npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +89,7 @@ class Rows:
     columns: Mapping[str, Column]
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(Struct, frozen=True, gc=False):
     """One Kafka message. Without a partition, the key decides (murmur2); without a key, the client does."""
 
     topic: str  # full name

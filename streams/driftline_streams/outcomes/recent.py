@@ -6,14 +6,17 @@ single prediction: a batch becomes a page, the oldest page makes room, and pages
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from collections import defaultdict
+from bisect import bisect_left
 from collections.abc import Sequence
+from operator import eq
+
+import numpy as np
 
 from driftline_streams.kernel.effects import Rows
+from driftline_streams.kernel.histogram import Ints
 from driftline_streams.outcomes.index import ENTRY_BYTES, Index, hashes
 from driftline_streams.outcomes.page import Page
-from driftline_streams.outcomes.truth import Served
+from driftline_streams.outcomes.served import Served
 
 
 class Recent:
@@ -80,22 +83,34 @@ class Recent:
         if evicted and not (self._firsts and self._firsts[0] < self._indexed):
             self._index = Index()  # nobody may ask again
 
-    def find(self, models: Sequence[str], ids: Sequence[str]) -> list[Served | None]:
-        """The prediction of each pair, or `None` when it is not here; the caller asks elsewhere."""
-        found: list[Served | None] = [None] * len(ids)
-        if self._pages and ids:
+    def find(self, models: Sequence[str], ids: Sequence[str]) -> tuple[Ints, Served]:
+        """The pairs whose prediction is here, by index, in any order, and these predictions in the same order."""
+        rows: list[Ints] = []
+        parts: list[Served] = []
+        if self._pages and len(ids):
             self._bring_index_up_to_date()
-            segments: dict[int, dict[bytes, dict[str, str]]] = defaultdict(dict)
-            for i, number in enumerate(self._index.find(hashes(models, ids)).tolist()):
-                if number >= 0:
-                    place = bisect_right(self._firsts, number) - 1
-                    page, row = self._pages[place], number - self._firsts[place]
-                    if page.holds(row, models[i], ids[i]):
-                        found[i] = page.row(row, segments[place])
-        missed = found.count(None)
-        self.hits += len(found) - missed
-        self.misses += missed
-        return found
+            numbers = self._index.find(hashes(models, ids))
+            order = np.argsort(numbers)
+            order = order[np.searchsorted(numbers[order], 0) :]
+            cuts = np.searchsorted(numbers[order], self._firsts).tolist()
+            for place, (begin, end) in enumerate(zip(cuts, [*cuts[1:], len(order)], strict=True)):
+                if begin == end:
+                    continue
+                page, asked = self._pages[place], order[begin:end]
+                on_page = numbers[asked] - self._firsts[place]
+                same = self._same(page, on_page, [(models[i], ids[i]) for i in asked.tolist()])
+                rows.append(asked[same])
+                parts.append(page.take(on_page[same]))
+        found = np.concatenate(rows) if rows else np.empty(0, np.int64)
+        self.hits += len(found)
+        self.misses += len(ids) - len(found)
+        return found, Served.joined(parts) if parts else Served.nothing()
+
+    @staticmethod
+    def _same(page: Page, rows: Ints, wanted: list[tuple[str, str]]) -> Ints:
+        """Which rows hold what is wanted: two keys may have one hash."""
+        held = zip(*page.held(rows), strict=True)
+        return np.flatnonzero(np.fromiter(map(eq, held, wanted), np.bool_, len(wanted)))
 
     def _bring_index_up_to_date(self) -> None:
         self._index.forget(self._firsts[0])

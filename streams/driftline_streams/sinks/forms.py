@@ -24,7 +24,7 @@ def length(column: Column) -> int:
         case MapColumn() | ArrayColumn():
             return len(column.ends)
         case WideInts():
-            return len(column.values)
+            return len(column.low)
         case _:
             return len(column)
 
