@@ -6,7 +6,7 @@ ARGS ?=
 SEEDS ?= 20
 SEED_FROM ?= 1
 
-.PHONY: demo test chaos bench bench-drift flights freshness growth memory calibrate run-length check lint format lock clean help
+.PHONY: demo test chaos bench bench-drift bench-join flights freshness growth memory calibrate run-length check lint format lock clean help
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -27,6 +27,9 @@ bench: $(VENV)/dev.stamp ## what an event costs, ours and others'; ARGS="--json 
 
 bench-drift: $(VENV)/dev.stamp ## how soon drift is found, and how often for nothing, ours and others'; writes docs/drift-benchmark.md
 	@$(BIN)/python -m tests.bench.drift $(ARGS)
+
+bench-join: $(VENV)/dev.stamp ## how many labels a second find their prediction, hot and cold; writes docs/join-benchmark.md
+	@$(BIN)/python -m tests.bench.join $(ARGS)
 
 flights: $(VENV)/dev.stamp ## what was found in the year of flights, from a run of the demo; writes docs/flights.md
 	@$(BIN)/python -m tests.bench.flights_page $(ARGS)

@@ -208,21 +208,25 @@ class PredictionLogger:
         timestamp: dt.datetime | int | None = None,
         weight: float = 1.0,
         source: str | None = None,
+        position: int | None = None,
     ) -> None:
         """Queue the truth about an earlier prediction of this model, whichever version made it.
 
-        A later label for the same prediction corrects the earlier one.
+        A later label for the same prediction corrects the earlier one; of several sources the most trusted holds.
 
         Parameters
         ----------
         label
-            A number, text or boolean, of the kind that was predicted.
+            A number, text or boolean, of the kind that was predicted; of an item in a list whether it was clicked, or a
+            grade.
         timestamp
             When the truth was known: with a zone, or in milliseconds since 1970. Default now.
         weight
             How much it counts in performance, at least 0.
         source
             Who says so.
+        position
+            Of an item in a list that was shown; the first is 1.
 
         Raises
         ------
@@ -239,6 +243,7 @@ class PredictionLogger:
                 timestamp=now_ms if timestamp is None else timestamp,
                 weight=weight,
                 source=source,
+                position=position,
             )
             queued = self._sender.send(self._labels, key, encode_label(record, now_ms))
         except Exception as problem:

@@ -179,7 +179,7 @@ def measure(wishes: argparse.Namespace) -> tuple[list[Run], float]:
 
 def _cpu_s(process: psutil.Process) -> float:
     used = process.cpu_times()
-    return used.user + used.system
+    return float(used.user + used.system)
 
 
 def page(wishes: argparse.Namespace, runs: list[Run], peak_mb: float) -> str:

@@ -49,9 +49,10 @@ def test_a_label_lands_beside_its_prediction_where_any_murmur2_client_would_put_
     with wire.logger() as logger:
         for prediction_id in ids:
             logger.log(prediction=True, prediction_id=prediction_id)
-            logger.label(prediction_id, False, weight=2, source="tower")
+            logger.label(prediction_id, False, weight=2, source="tower", position=3)
     assert {label.prediction_id for label in wire.labels()} == set(ids)
-    assert all((label.label, label.weight, label.source) == (False, 2.0, "tower") for label in wire.labels())
+    for label in wire.labels():
+        assert (label.label, label.weight, label.source, label.position) == (False, 2.0, "tower", 3)
     for topic in ("predictions", "labels"):
         for message in wire.messages(topic):
             assert message.partition() == (_murmur2(message.key() or b"") & 0x7FFFFFFF) % 4

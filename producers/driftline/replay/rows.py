@@ -80,6 +80,7 @@ class Rows:
             if at_ms is None:
                 raise Unfit(f"{as_time(labels.timestamp).column} is empty although there is a label")
             weight = _number(labels.weight, chunk.columns[labels.weight][i]) if labels.weight else None
+            place = _number(labels.position, chunk.columns[labels.position][i]) if labels.position else None
             record = Label(
                 prediction_id=_required(labels.prediction_id or self._columns.prediction_id, chunk.columns, i),
                 model=self._named(self._model, chunk.columns, i),
@@ -87,6 +88,7 @@ class Rows:
                 timestamp=at_ms,
                 weight=1.0 if weight is None else weight,
                 source=_text(_cell(labels.source, chunk.columns, i)) if labels.source else None,
+                position=int(place) if place is not None and place.is_integer() else cast("Any", place),
             )
             encode_label(record, self._now_ms)
             return record

@@ -47,6 +47,7 @@ class Labels(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     prediction_id: Column | None = None  # default: the same name as for predictions
     weight: Column | None = None
     source: Constant | Column | None = None
+    position: Column | None = None  # of an item in a list
 
 
 class Columns(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -140,7 +141,7 @@ def used_by_labels(columns: Columns) -> set[str]:
     labels = columns.labels
     if labels is None:
         return set()
-    maybe = (labels.weight, labels.source)
+    maybe = (labels.weight, labels.source, labels.position)
     names = {labels.label, as_time(labels.timestamp).column, labels.prediction_id or columns.prediction_id}
     return names | {each for each in maybe if isinstance(each, str)}
 

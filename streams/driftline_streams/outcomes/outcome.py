@@ -55,7 +55,8 @@ class Outcomes(NamedTuple):
         """Whether the prediction was another class than the truth; false for outcomes that are not classes."""
         other: Bools = np.asarray(self.served.prediction != self.truths.label, np.bool_)
         opposite: Bools = self.predicted_positive != self.positive
-        return ((self.kind == BINARY) & opposite) | ((self.kind == MULTICLASS) & other)
+        wrong: Bools = np.where(self.kind == BINARY, opposite, (self.kind == MULTICLASS) & other)
+        return wrong
 
 
 def outcomes(truths: Truths, served: Served, catalog: Catalog) -> Outcomes:
