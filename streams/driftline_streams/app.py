@@ -26,6 +26,8 @@ from driftline_streams.alerts.send import Sender
 from driftline_streams.clocks import Clocks
 from driftline_streams.comparison import pairs
 from driftline_streams.comparison.challengers import ChallengerWatch
+from driftline_streams.comparison.fairness import FairnessWatch
+from driftline_streams.comparison.segments import SegmentWatch
 from driftline_streams.detectors.detect import Detect
 from driftline_streams.errors import Unavailable, UsageError
 from driftline_streams.estimation.watch import Watch as EstimationWatch
@@ -105,7 +107,10 @@ class Pipeline:
         self.labels = LabelWatch(self.catalog, prefix, self.clickhouse.query)
         self.estimation = EstimationWatch(self.catalog, prefix, self.clickhouse.query)
         self.joint = JointWatch(self.catalog, prefix, self.clickhouse.query)
-        self.challengers = ChallengerWatch(self.catalog, prefix, self.clickhouse.query)
+        self.comparisons = [
+            watch(self.catalog, prefix, self.clickhouse.query)
+            for watch in (ChallengerWatch, SegmentWatch, FairnessWatch)
+        ]
         self.learner = Learner(self.catalog, self.clickhouse.query)
         self.sender = Sender([target.get_secret_value() for target in settings.notify], self.metrics.delivered)
 
@@ -377,15 +382,16 @@ class Pipeline:
                 await self._publish(done)
 
     async def watch_comparisons(self) -> None:
-        """Judge challengers on the days that are settled; the reader of the first partition does it.
+        """Judge challengers, segments and groups on settled days; the reader of the first partition does it.
 
         Not in a backlog, in which days look settled whose labels have yet to be read.
         """
         began = time.monotonic()
         lag = self._predictions_lag() or self._labels_lag()
         if self._reads_first() and not lag and self._comparing_pace.due(began):
-            async for judged in self.challengers(_now_ms()):
-                await self._publish(judged)
+            for watch in self.comparisons:
+                async for judged in watch(_now_ms()):
+                    await self._publish(judged)
             self._comparing_pace.spent(began, time.monotonic())
 
     def _labels_lag(self) -> bool:

@@ -94,7 +94,7 @@ async def pair(database: ClickHouse, answers: Sequence[Answer]) -> None:
 
 def insert(database: ClickHouse, table: str, *rows: Mapping[str, Any]) -> None:
     """Rows by column name; others get the defaults of the table."""
-    lines = b"\n".join(map(msgspec.json.encode, rows)).decode()
+    lines = b"\n".join(msgspec.json.encode(row, enc_hook=float) for row in rows).decode()
     database.command(f"INSERT INTO {table} FORMAT JSONEachRow {lines}")
 
 
@@ -122,3 +122,34 @@ def windows(day: int, n: int = 100, version: str = "1") -> dict[str, Any]:
         "width_s": 3600,
         "n": n,
     }
+
+
+def binary(tp: float, fp: float, tn: float, fn: float, weight: float = 1.0, **given: Any) -> dict[str, Any]:
+    """The columns of a cell of a binary model, each outcome with this weight."""
+    n = tp + fp + tn + fn
+    confusion = {"1\x1f1": tp, "1\x1f0": fp, "0\x1f0": tn, "0\x1f1": fn}
+    return {
+        "n": int(n),
+        "weight": weight * n,
+        "weight_squares": weight * weight * n,
+        "binaries": int(n),
+        "classified": int(n),
+        "classified_weight": weight * n,
+        "correct": weight * (tp + tn),
+        "confusion": {key: weight * value for key, value in confusion.items()},
+        **given,
+    }
+
+
+def slices(
+    day: int, whole: Mapping[str, Any], parts: Mapping[str, Mapping[str, Any]], **given: Any
+) -> list[dict[str, Any]]:
+    """The rows of a day: all outcomes, and the values of one key."""
+    rows = [cell(day, **given, **whole)]
+    return rows + [cell(day, **given, dim="carrier", segment=name, **part) for name, part in parts.items()]
+
+
+def settle(database: ClickHouse, days: int, model: str = "m") -> None:
+    """The model goes on after so many days, and has no label of the last one: all days before are final."""
+    insert(database, "windows", *(windows(day, 1) | {"model": model} for day in range(days + 1)))
+    insert(database, "performance", cell(days, 1) | {"model": model})
