@@ -8,26 +8,42 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 import typer
 import yaml
 
-from driftline_streams.cli import app
+from driftline_streams import cli, terminal
 from driftline_streams.errors import UsageError
 from driftline_streams.settings import Settings
 
 COMMANDS = ["demo", "up", "down", "status", "worker", "migrate", "topics", "ledger", "sql", "replay", "dashboard"]
 
 
-def driftline(*arguments: str, settings: Settings | None = None, cwd: Path | None = None) -> tuple[int, str, str]:
-    """Exit code, standard output and standard error."""
-    own = {name: value for name, value in os.environ.items() if not name.startswith("DRIFTLINE_")}
+def driftline(*arguments: str, settings: Settings | None = None) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of the command, in this process: importing takes a second."""
+    out, err = StringIO(), StringIO()
+    with (
+        patch.dict(os.environ, _environment(settings)),
+        patch.object(sys, "argv", ["driftline", *arguments]),
+        patch.object(terminal.err, "_width", 200),
+        redirect_stdout(out),
+        redirect_stderr(err),
+        pytest.raises(SystemExit) as ended,
+    ):
+        cli.main()
+    return int(ended.value.code or 0), out.getvalue(), err.getvalue()
+
+
+def process(*arguments: str, settings: Settings | None = None) -> tuple[int, str, str]:
+    """The same of a process, as people and supervisors start it."""
     done = subprocess.run(
         [sys.executable, "-m", "driftline_streams.cli", *arguments],
-        env={**own, "COLUMNS": "200", **(settings.environment() if settings else {})},
-        cwd=cwd,
+        env={**os.environ, **_environment(settings)},
         capture_output=True,
         text=True,
         timeout=60,
@@ -36,22 +52,26 @@ def driftline(*arguments: str, settings: Settings | None = None, cwd: Path | Non
     return done.returncode, done.stdout, done.stderr
 
 
+def _environment(settings: Settings | None) -> dict[str, str]:
+    return {"COLUMNS": "200", **(settings.environment() if settings else {})}
+
+
 def test_help_names_every_command() -> None:
-    code, out, _ = driftline("--help")
+    code, out, _ = process("--help")
     assert code == 0
     for command in [*COMMANDS, "models", "reference"]:
         assert f" {command} " in out
 
 
 def test_every_command_says_what_it_does() -> None:
-    group = typer.main.get_command(app)
+    group = typer.main.get_command(cli.app)
     for name, command in group.commands.items():  # type: ignore[attr-defined]
         assert command.help, name
 
 
 def test_without_services_an_error_says_what_to_start(tmp_path: Path) -> None:
     nowhere = Settings(clickhouse_port=1, kafka_bootstrap="127.0.0.1:1", data_dir=tmp_path)
-    code, out, err = driftline("sql", "SELECT 1", settings=nowhere)
+    code, out, err = process("sql", "SELECT 1", settings=nowhere)
     assert code == 1
     assert not out
     assert "error: ClickHouse at localhost:1 does not answer; is it up (`driftline up`)?" in err
@@ -65,7 +85,7 @@ def test_a_wrong_setting_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_worker_without_topics_says_which_command_makes_them(settings: Callable[..., Settings]) -> None:
-    code, _, err = driftline("worker", settings=settings())
+    code, _, err = process("worker", settings=settings())
     assert code == 2
     assert "driftline topics" in err
 
@@ -73,7 +93,7 @@ def test_a_worker_without_topics_says_which_command_makes_them(settings: Callabl
 def test_a_worker_without_tables_says_which_command_makes_them(settings: Callable[..., Settings]) -> None:
     own = settings()
     assert driftline("topics", settings=own)[0] == 0
-    code, _, err = driftline("worker", settings=own)
+    code, _, err = process("worker", settings=own)
     assert code == 2
     assert "driftline migrate" in err
 
