@@ -86,19 +86,9 @@ def test_a_second_demo_asks_no_model_again(finished: Any, home: Any, eventually:
 
 
 @pytest.mark.usefixtures("finished")
-def test_a_signal_ends_it_with_all_its_children(home: Any, eventually: Any) -> None:
-    running = demo(home)
-    eventually(lambda: worker(home), within_s=60)
-    running.send_signal(signal.SIGTERM)
-    running.communicate(timeout=60)
-    assert running.returncode == 130
-    assert not list(children(home))
-
-
-@pytest.mark.usefixtures("finished")
 def test_a_worker_that_dies_is_reported_with_the_last_lines_of_its_log(home: Any, eventually: Any) -> None:
     running = demo(home)
-    eventually(lambda: worker(home), within_s=60).kill()
+    eventually(lambda: worker(home)).kill()
     out, err = running.communicate(timeout=100)
     assert running.returncode == 1
     assert not out
@@ -107,15 +97,18 @@ def test_a_worker_that_dies_is_reported_with_the_last_lines_of_its_log(home: Any
 
 
 @pytest.mark.usefixtures("finished")
-def test_two_demos_do_not_share_a_directory(home: Any, eventually: Any) -> None:
+def test_a_second_one_is_turned_away_and_a_signal_ends_the_first_with_all_its_children(
+    home: Any, eventually: Any
+) -> None:
     first = demo(home)
     try:
-        eventually(lambda: worker(home), within_s=60)
+        eventually(lambda: worker(home))
         second = demo(home)
         _, err = second.communicate(timeout=60)
         assert second.returncode == 2
         assert "a demo runs in" in err
     finally:
-        first.terminate()
+        first.send_signal(signal.SIGTERM)
         first.communicate(timeout=60)
     assert first.returncode == 130
+    assert not list(children(home))
