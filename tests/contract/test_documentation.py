@@ -75,7 +75,7 @@ def payloads(bootstrap: str, topic: str, n: int) -> list[tuple[int, bytes]]:
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": uuid4().hex})
     consumer.assign([TopicPartition(topic, partition, 0) for partition in range(4)])
     found: list[tuple[int, bytes]] = []
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 90
     while len(found) < n and time.monotonic() < deadline:
         found += [(message.partition() or 0, message.value() or b"") for message in consumer.consume(n, 0.2)]
     consumer.close()

@@ -72,7 +72,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, eventually: Any) -> Callabl
             )
         try:
             address = f"http://127.0.0.1:{port}"
-            eventually(lambda: _answers(address, process, log), within_s=40)
+            eventually(lambda: _answers(address, process, log))
             yield address
         finally:
             process.send_signal(signal.SIGINT)

@@ -142,4 +142,4 @@ def test_a_client_finds_the_broker_again_after_a_crash(own: Services, eventually
         except KafkaException:
             return False
 
-    assert eventually(answers, within_s=20)
+    assert eventually(answers)

@@ -104,12 +104,12 @@ def test_services_end_with_a_starter_that_is_killed(tmp_path: Path, eventually: 
     assert len(started) == 2
     process.send_signal(signal.SIGKILL)
     process.wait(10)
-    eventually(lambda: not any(each.alive() for each in started), within_s=30)
+    eventually(lambda: not any(each.alive() for each in started))
 
 
 def test_nothing_is_left_of_a_start_that_is_killed(tmp_path: Path, eventually: Callable[..., Any]) -> None:
     process = subprocess.Popen([sys.executable, "-c", START_AND_WAIT, str(tmp_path), "detach"])
-    eventually((tmp_path / "clickhouse" / "listening.json").exists, within_s=30)  # Kafka takes a second longer
+    eventually((tmp_path / "clickhouse" / "listening.json").exists)  # Kafka takes a second longer
     process.kill()
     process.wait(10)
 
@@ -121,7 +121,7 @@ def test_nothing_is_left_of_a_start_that_is_killed(tmp_path: Path, eventually: C
             return False
 
     assert not (tmp_path / SERVICES_FILE).exists()
-    assert eventually(nobody_works_on_them, within_s=30)
+    assert eventually(nobody_works_on_them)
 
 
 def test_down_stops_nobody_who_merely_has_the_number_of_a_dead_service(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ class Pipeline:
         """Send a signal and wait; the exit code."""
         assert self.worker is not None
         self.worker.send_signal(number)
-        return self.worker.wait(30)
+        return self.worker.wait(90)
 
     def publish(self, topic: Topic, *values: bytes | None, key: bytes = b"k", partition: int = -1) -> None:
         """Send messages and wait until the broker has them."""

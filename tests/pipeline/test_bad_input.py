@@ -73,9 +73,9 @@ def fed(pipeline: Any, eventually: Callable[..., Any]) -> Any:
     pipeline.publish(LABELS, b"{", label("good-1", label=[1]), label("good-2", label="x" * 10, timestamp=1))
     pipeline.publish(LABELS, label("good-3"), label("good-3"), label("good-3", label=False, timestamp=NOW_MS + 2000))
     pipeline.publish(LABELS, label("nobody"))
-    eventually(lambda: pipeline.one("SELECT count() FROM predictions") == 104, within_s=40)
-    eventually(lambda: pipeline.one("SELECT count() FROM labels") == 4, within_s=20)
-    eventually(lambda: pipeline.one("SELECT count() FROM outcomes FINAL") == 1, within_s=20)
+    eventually(lambda: pipeline.one("SELECT count() FROM predictions") == 104)
+    eventually(lambda: pipeline.one("SELECT count() FROM labels") == 4)
+    eventually(lambda: pipeline.one("SELECT count() FROM outcomes FINAL") == 1)
     return pipeline
 
 
@@ -110,4 +110,4 @@ def test_every_kind_of_bad_input_has_its_outcome(fed: Any, eventually: Callable[
         assert ledger.labels.waiting == 1, ledger
         return sum(line.unread for line in ledger.lines) == 0
 
-    eventually(holds, within_s=20)
+    eventually(holds)

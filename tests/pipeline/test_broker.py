@@ -30,7 +30,7 @@ def test_crashes_of_the_broker_only_delay(make_pipeline: Any, tmp_path: Path, ev
             pipeline.publish(PREDICTIONS, *events[: N // 2], partition=0)
             pipeline.publish(PREDICTIONS, *events[N // 2 :], partition=1)
             read = (crash + 1) * N
-            eventually(lambda n=read: pipeline.one("SELECT count() FROM predictions") == n, within_s=45)
+            eventually(lambda n=read: pipeline.one("SELECT count() FROM predictions") == n)
             own.kafka.kill()
             own.kafka.restart()
         assert pipeline.stop() == 0

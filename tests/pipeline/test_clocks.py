@@ -31,4 +31,4 @@ def test_partitions_are_announced_and_pass_the_time_when_they_are_silent(
         return told
 
     expected = {(partition, what) for partition in (0, 1) for what in ("is there", "is silent")}
-    eventually(lambda: listen() == expected, within_s=30)
+    eventually(lambda: listen() == expected)

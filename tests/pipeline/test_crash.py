@@ -53,13 +53,13 @@ def test_the_numbers_after_kills_are_those_of_the_events(pipeline: Any, eventual
         assert pipeline._producer.flush(30) == 0
         # once a part of it has been stored, and at a moment that nobody chose
         stored = part * N // 6
-        eventually(lambda s=stored: pipeline.one("SELECT count() FROM predictions") >= s, within_s=40)
+        eventually(lambda s=stored: pipeline.one("SELECT count() FROM predictions") >= s)
         time.sleep(moments.random() * 0.5)
         pipeline.stop(signal.SIGKILL)
         pipeline.start()
 
-    eventually(lambda: pipeline.one("SELECT count() FROM outcomes FINAL") == N, within_s=60)
-    eventually(lambda: pipeline.one("SELECT sum(n) FROM windows WHERE dim = ''") == N, within_s=20)
+    eventually(lambda: pipeline.one("SELECT count() FROM outcomes FINAL") == N)
+    eventually(lambda: pipeline.one("SELECT sum(n) FROM windows WHERE dim = ''") == N)
     assert pipeline.one("SELECT uniqExact(prediction_id) FROM predictions") == N
     assert pipeline.one("SELECT count() FROM predictions") == N
 
@@ -76,4 +76,4 @@ def test_the_numbers_after_kills_are_those_of_the_events(pipeline: Any, eventual
         assert ledger.holds, ledger.discrepancy
         return sum(line.unread for line in ledger.lines) == 0
 
-    eventually(holds, within_s=20)
+    eventually(holds)

@@ -55,19 +55,19 @@ def test_a_full_disk_of_clickhouse_delays_and_loses_nothing(
             for i in range(N)
         ]
         pipeline.publish(PREDICTIONS, *events[: N // 2])
-        eventually(lambda: pipeline.one("SELECT count() FROM predictions") == N // 2, within_s=30)
+        eventually(lambda: pipeline.one("SELECT count() FROM predictions") == N // 2)
         with pytest.raises(OSError, match="No space"):
             fill(small_disk / "ballast")
         pipeline.publish(PREDICTIONS, *events[N // 2 :])
-        eventually(lambda: "ClickHouse is unavailable" in pipeline.log.read_text(), within_s=20)
+        eventually(lambda: "ClickHouse is unavailable" in pipeline.log.read_text())
         (small_disk / "ballast").unlink()
-        eventually(lambda: pipeline.one("SELECT count() FROM predictions") == N, within_s=30)
+        eventually(lambda: pipeline.one("SELECT count() FROM predictions") == N)
 
         def holds() -> bool:
             found = take_account(pipeline.settings, pipeline.clickhouse)
             return found.holds and not sum(line.unread for line in found.lines)
 
-        eventually(holds, within_s=20)
+        eventually(holds)
         assert pipeline.stop() == 0
     finally:
         own.process.stop()

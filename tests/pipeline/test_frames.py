@@ -39,15 +39,15 @@ def test_frames_and_single_events_are_accounted_for_once_also_after_a_kill(
     for i in range(500):
         single.log(features={"x": float(i)}, prediction=False)
     pipeline.publish(PREDICTIONS, frame(30, bad=4), frame(30, bad=4)[:-1], b"{", partition=1)
-    eventually(lambda: pipeline.one("SELECT count() FROM predictions") > 0, within_s=40)
+    eventually(lambda: pipeline.one("SELECT count() FROM predictions") > 0)
     pipeline.stop(signal.SIGKILL)
     ids += [framed.log(features={"x": float(i)}, prediction=True, latency_ms=i % 7) for i in range(5_000)]
     for key in ids[::1_000]:
         single.label(key, label=True)
     assert framed.close() + single.close() == 0
     pipeline.start()
-    eventually(lambda: pipeline.one("SELECT count() FROM predictions") == 10_529, within_s=60)
-    eventually(lambda: pipeline.one("SELECT count() FROM outcomes FINAL") == 10, within_s=20)
+    eventually(lambda: pipeline.one("SELECT count() FROM predictions") == 10_529)
+    eventually(lambda: pipeline.one("SELECT count() FROM outcomes FINAL") == 10)
 
     assert pipeline.one("SELECT uniqExact(prediction_id) FROM predictions WHERE version = '1'") == 10_500
     assert pipeline.one("SELECT max(frame_size) FROM predictions") == 50
@@ -68,4 +68,4 @@ def test_frames_and_single_events_are_accounted_for_once_also_after_a_kill(
         assert sum(line.messages for line in ledger.lines) < 1_000
         return sum(line.unread for line in ledger.lines) == 0
 
-    eventually(holds, within_s=20)
+    eventually(holds)

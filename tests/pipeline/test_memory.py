@@ -57,7 +57,7 @@ def test_a_worker_behind_stays_within_its_memory(
         pipeline.publish(PREDICTIONS, *events(20_000), partition=place // 20_000 % PARTITIONS)
     pipeline.start()
     worker, owner = pipeline.worker.pid, embedded.clickhouse.running.process.pid
-    eventually(lambda: pipeline.one("SELECT count() FROM predictions") > 0, within_s=60)
+    eventually(lambda: pipeline.one("SELECT count() FROM predictions") > 0)
     os.kill(owner, signal.SIGSTOP)
     try:
         time.sleep(FREEZE_S)  # no synchronisation: what is tested is that nothing piles up meanwhile

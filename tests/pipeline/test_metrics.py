@@ -31,10 +31,10 @@ def test_a_worker_tells_what_does_not_add_up(settings: Any, make_pipeline: Any, 
         event = {"model": "m", "version": "1", "timestamp": time.time_ns() // 1_000_000}
         for i in range(20):
             pipeline.publish(PREDICTIONS, json.dumps({**event, "prediction": 1, "prediction_id": f"p{i}"}).encode())
-        eventually(lambda: pipeline.one("SELECT count() FROM predictions") == 20, within_s=30)
+        eventually(lambda: pipeline.one("SELECT count() FROM predictions") == 20)
         pipeline.publish(LABELS, json.dumps({**event, "label": 1, "prediction_id": "p3"}).encode())
         pipeline.publish(PARTIALS, b"no partial")
-        eventually(lambda: metric("driftline_stage_count", 'stage="join"', 'what="hits"') == 1, within_s=20)
+        eventually(lambda: metric("driftline_stage_count", 'stage="join"', 'what="hits"') == 1)
         eventually(lambda: metric("driftline_rejected_total", ".partials", "malformed_json") == 1)
         eventually(lambda: metric("driftline_ledger_age_seconds") < 5)
         for check in ("offsets", "windows"):
@@ -42,7 +42,7 @@ def test_a_worker_tells_what_does_not_add_up(settings: Any, make_pipeline: Any, 
         pipeline.clickhouse.command(
             "ALTER TABLE predictions DELETE WHERE prediction_id = 'p7' SETTINGS mutations_sync = 2"
         )
-        eventually(lambda: metric("driftline_ledger_discrepancies", ".predictions", "offsets") == 1, within_s=20)
+        eventually(lambda: metric("driftline_ledger_discrepancies", ".predictions", "offsets") == 1)
         assert "the first at offset 7" in pipeline.log.read_text()
     finally:
         assert pipeline.stop() == 0

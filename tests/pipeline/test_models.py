@@ -21,7 +21,7 @@ def event(prediction_id: str) -> bytes:
 
 def test_a_spec_is_taken_up_live_and_audited(pipeline: Any, eventually: Callable[..., Any]) -> None:
     pipeline.publish(PREDICTIONS, event("before"))
-    eventually(lambda: pipeline.one("SELECT groupUniqArray(width_s) FROM windows") == [10], within_s=30)
+    eventually(lambda: pipeline.one("SELECT groupUniqArray(width_s) FROM windows") == [10])
 
     model_topic.publish(pipeline.settings, [ModelSpec(model="m", window_s=60)])
     eventually(lambda: pipeline.one("SELECT count() FROM models FINAL") == 1)

@@ -31,13 +31,13 @@ def test_transactions_and_a_topic_that_grows_keep_the_ledger(pipeline: Any, even
             producer.produce(topic, event(f"{number}-{i}"), partition=i % 2)
         producer.flush()
         producer.abort_transaction() if number % 3 == 1 else producer.commit_transaction()
-    eventually(lambda: pipeline.one("SELECT count() FROM predictions") == 80, within_s=30)
+    eventually(lambda: pipeline.one("SELECT count() FROM predictions") == 80)
 
     admin = AdminClient({"bootstrap.servers": bootstrap})
     admin.create_partitions([NewPartitions(topic, 3)])[topic].result(10)
     eventually(lambda: len(admin.list_topics(topic).topics[topic].partitions) == 3)
     pipeline.publish(PREDICTIONS, *[event(f"new-{i}") for i in range(30)], partition=2)
-    eventually(lambda: pipeline.one("SELECT count() FROM predictions WHERE partition = 2") == 30, within_s=40)
+    eventually(lambda: pipeline.one("SELECT count() FROM predictions WHERE partition = 2") == 30)
 
     clocks = [json.loads(message) for message in pipeline.read(PARTIALS)]
     assert {clock["partition"] for clock in clocks if clock.get("time_ms") == 0} == {0, 1, 2}, "detect knows of all"
@@ -48,4 +48,4 @@ def test_transactions_and_a_topic_that_grows_keep_the_ledger(pipeline: Any, even
         # Twenty aborted and five markers; the sixth stands behind the last message.
         return [(line.gaps, line.unread) for line in found.lines if line.topic == topic] == [(25, 1), (25, 1), (0, 0)]
 
-    eventually(holds, within_s=30)
+    eventually(holds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
@@ -65,11 +66,15 @@ def test_what_kafka_refuses_is_counted_with_the_reason(kafka: Any, settings: Any
 
 
 def test_the_pace_is_kept(topics: Any) -> None:
-    with Publisher(topics.kafka_bootstrap, topics.topic_prefix, speed=3_600) as publisher:
-        began = time.monotonic()
-        publisher.publish([prediction(1), prediction(2, START_MS + 1_800_000), prediction(3, START_MS)])
-        took = time.monotonic() - began
-    assert 0.5 <= took < 2.0
+    took_s = math.inf
+    for _ in range(5):  # what else the machine does only adds to one
+        with Publisher(topics.kafka_bootstrap, topics.topic_prefix, speed=3_600) as publisher:
+            began = time.monotonic()
+            publisher.publish([prediction(1), prediction(2, START_MS + 1_800_000), prediction(3, START_MS)])
+            took_s = min(took_s, time.monotonic() - began)
+        if took_s < 2.0:
+            break
+    assert 0.5 <= took_s < 2.0
 
 
 def test_leaving_early_does_not_wait_for_a_kafka_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,4 +84,4 @@ def test_leaving_early_does_not_wait_for_a_kafka_that_is_away(monkeypatch: pytes
         publisher.publish([prediction(1)])
         assert publisher.finish(0).unknown == 1
         raise KeyboardInterrupt
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20  # minutes, if it waited for Kafka to take what is queued

@@ -7,12 +7,13 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 from uuid import uuid4
 
 import msgspec
 import pytest
-from confluent_kafka import Consumer, Message, TopicPartition
+from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from driftline import PredictionLogger
@@ -41,7 +42,7 @@ class Wire:
             expected = sum(consumer.get_watermark_offsets(part, timeout=10)[1] for part in parts)
             consumer.assign(parts)
             found: list[Message] = []
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + 90
             while len(found) < expected and time.monotonic() < deadline:
                 found += consumer.consume(10_000, 0.2)
             assert len(found) == expected
@@ -58,12 +59,21 @@ class Wire:
         return [msgspec.json.decode(message.value() or b"", type=Label) for message in self.messages("labels")]
 
 
+@pytest.fixture(scope="session")
+def numbering(kafka: Any) -> Any:
+    """The run's broker, once it gives producers their numbers: until then a producer complains on stderr."""
+    producer = Producer({"bootstrap.servers": kafka.bootstrap, "enable.idempotence": True, "log_level": 0})
+    producer.produce(kafka.topic(), b"")
+    assert producer.flush(90) == 0
+    return kafka
+
+
 @pytest.fixture
-def wire(kafka: Any) -> Wire:
+def wire(numbering: Any) -> Wire:
     prefix = f"sdk-{uuid4().hex[:8]}"
     for topic in ("predictions", "labels"):
-        kafka.topic(PARTITIONS, name=f"{prefix}.{topic}")
-    return Wire(kafka.bootstrap, prefix)
+        numbering.topic(PARTITIONS, name=f"{prefix}.{topic}")
+    return Wire(numbering.bootstrap, prefix)
 
 
 @pytest.fixture
@@ -98,6 +108,21 @@ def exit_of_child() -> Callable[[Callable[[], None], float], int]:
         raise AssertionError(f"the child did not end within {within_s} s")
 
     return run
+
+
+@pytest.fixture(scope="session")
+def usual_s() -> Callable[[Callable[[], object], int], float]:
+    """How long a call usually takes: the median of `n`, so that what else the machine does is no matter."""
+
+    def measure(call: Callable[[], object], n: int) -> float:
+        took_s = []
+        for _ in range(n):
+            begun = time.perf_counter()
+            call()
+            took_s.append(time.perf_counter() - begun)
+        return median(took_s)
+
+    return measure
 
 
 @pytest.fixture(scope="session")

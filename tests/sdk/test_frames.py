@@ -81,17 +81,15 @@ def test_events_that_would_be_too_long_as_a_frame_travel_by_themselves(
     monkeypatch.setattr("driftline.framing.CUT_BYTES", 10 * MAX_FRAME_BYTES)
     with wire.logger(frame_events=1_000, frame_wait_s=30) as logger:
         ids = [logger.log(prediction=1, features=features) for features in ragged * 10]
+        assert logger.flush(90) == 0
     messages = wire.messages()
     assert sorted(ids_of(messages)) == sorted(ids)
     assert {frame_of(message) for message in messages} == {None}
 
 
-def test_without_a_broker_frames_wait_within_the_same_bounds(nobody: str) -> None:
+def test_without_a_broker_frames_wait_within_the_same_bounds(nobody: str, usual_s: Any) -> None:
     logger = PredictionLogger("m", "v", bootstrap=nobody, max_queued=50, frame_events=10)
-    start = time.perf_counter()
-    for _ in range(200):
-        logger.log(prediction=1)
-    assert time.perf_counter() - start < 1
+    assert usual_s(lambda: logger.log(prediction=1), 200) < 0.005
     assert logger.stats.queued == 50
     assert logger.stats.dropped == {"queue_full": 150}
     assert logger.flush(0.01) == 50
@@ -158,7 +156,7 @@ def _ids(bootstrap: str) -> list[str]:
     _, end = consumer.get_watermark_offsets(part, timeout=10)
     consumer.assign([part])
     messages: list[Message] = []
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 90
     while len(messages) < end and time.monotonic() < deadline:
         messages += consumer.consume(end, 0.2)
     consumer.close()

@@ -15,12 +15,9 @@ from driftline import ConfigurationError, DropReason, EventDropped, PredictionLo
 from driftline_streams.embedded.kafka import start_kafka
 
 
-def test_without_a_broker_log_returns_at_once_and_the_queue_keeps_the_oldest(nobody: str) -> None:
+def test_without_a_broker_log_returns_at_once_and_the_queue_keeps_the_oldest(nobody: str, usual_s: Any) -> None:
     logger = PredictionLogger("m", "v", bootstrap=nobody, max_queued=50)
-    start = time.perf_counter()
-    for _ in range(200):
-        logger.log(prediction=1)
-    assert time.perf_counter() - start < 1
+    assert usual_s(lambda: logger.log(prediction=1), 200) < 0.005
     assert logger.stats.queued == 50
     assert logger.stats.dropped == {"queue_full": 150}
     assert logger.flush(0.01) == 50
@@ -35,7 +32,7 @@ def test_leaving_the_block_is_bounded_and_keeps_the_callers_exception(nobody: st
     logger.log(prediction=1)
     with pytest.raises(LookupError), logger:
         raise LookupError
-    assert time.perf_counter() - start < 7
+    assert time.perf_counter() - start < 20  # 5 s, and what else the machine does; Kafka has minutes
     assert logger.stats.dropped == {"delivery_failed": 1}
 
 
@@ -163,7 +160,7 @@ def _keys(bootstrap: str, n: int) -> list[str]:
     assert consumer.get_watermark_offsets(part, timeout=10) == (0, n)
     consumer.assign([part])
     found: list[str] = []
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 90
     while len(found) < n and time.monotonic() < deadline:
         found += [(message.key() or b"").decode() for message in consumer.consume(n, 0.2)]
     consumer.close()

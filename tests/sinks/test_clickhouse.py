@@ -59,7 +59,7 @@ def over(tables: ClickHouse, wire: Any) -> Iterator[Any]:
 
 
 async def until(condition: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 90
     while not condition():
         assert time.monotonic() < deadline, "it did not come to that"
         await asyncio.sleep(0.01)

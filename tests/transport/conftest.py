@@ -72,7 +72,7 @@ class Lab:
         finally:
             await app.stop()
 
-    async def until(self, condition: Callable[[], Any], *, within_s: float = 15) -> None:
+    async def until(self, condition: Callable[[], Any], *, within_s: float = 90) -> None:
         """Wait, without blocking the loop, until `condition` gives something true."""
         deadline = time.monotonic() + within_s
         while not condition():
@@ -122,7 +122,7 @@ class Fleet:
     def end(self, worker: str, how: signal.Signals = signal.SIGTERM) -> int:
         process = self.running.pop(worker)
         process.send_signal(how)
-        return process.wait(30)
+        return process.wait(90)
 
     def ready(self, worker: str) -> bool:
         """Whether the worker that runs now knows which partitions are its own."""

@@ -37,7 +37,7 @@ def test_kills_joins_and_leaves_give_every_message_its_effect_once(make_fleet: A
             for topic in (fleet.plain, fleet.summed):
                 fleet.produce(topic, range(n // 2, n))
         if round_number == 5:
-            eventually(lambda: fleet.ready("three"), within_s=30)
+            eventually(lambda: fleet.ready("three"))
             assert fleet.end("three") == 0
     for topic in (fleet.plain, fleet.summed):
         eventually(lambda topic=topic: fleet.recorded(topic) >= n, within_s=60, every_s=0.2)

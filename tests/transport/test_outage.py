@@ -48,7 +48,7 @@ async def test_a_broker_that_is_killed_and_comes_back(lab: Any, tmp_path: Path) 
             broker = await asyncio.to_thread(start_kafka, tmp_path / "kafka")  # takes seconds, that is 50 batches
             assert len(done) <= blocked_at + 1
             assert chosen.kafka_bootstrap.endswith(f":{broker.port}")
-            await lab.until(lambda: len(done) == 20, within_s=40)
+            await lab.until(lambda: len(done) == 20)
             await lab.until(lambda: app.lag("in")[0] == 0)
             assert not app.crashed
         names = _all(chosen.kafka_bootstrap)
@@ -69,8 +69,9 @@ def test_a_worker_that_is_told_to_stop_during_an_outage_leaves_in_time(
         fleet.start("one")
         eventually(lambda: fleet.recorded(fleet.plain) == 10)
         broker.process.kill()
+        told_at = time.monotonic()
         assert fleet.end("one") == 0
-        assert "does not answer" in fleet.said()
+        assert time.monotonic() - told_at < 60  # Faust and aiokafka alone wait for minutes
     finally:
         broker.process.stop()
 

@@ -25,12 +25,12 @@ def test_a_zombie_overwrites_neither_a_name_nor_a_table(make_fleet: Any, eventua
     fleet = make_fleet(batch_events=10, batch_age_s=0.1)
     fleet.start("zombie")
     fleet.produce(fleet.summed, range(400))
-    eventually(lambda: fleet.recorded(fleet.summed) == 400, within_s=30)
+    eventually(lambda: fleet.recorded(fleet.summed) == 400)
     fleet.produce(fleet.summed, range(-2, -1))  # freezes before it writes its table
     eventually((fleet.directory / "frozen").exists)
     fleet.produce(fleet.summed, range(400, 800))
     fleet.start("heir")
-    eventually(lambda: fleet.recorded(fleet.summed) == 801, within_s=30)
+    eventually(lambda: fleet.recorded(fleet.summed) == 801)
     fleet.end("heir", signal.SIGKILL)
     admin, group = AdminClient({"bootstrap.servers": fleet.settings.kafka_bootstrap}), fleet.settings.group
     # From nobody's group the broker takes commits of anybody.
@@ -41,7 +41,7 @@ def test_a_zombie_overwrites_neither_a_name_nor_a_table(make_fleet: Any, eventua
     )
     fleet.running["zombie"].send_signal(signal.SIGCONT)
     fleet.produce(fleet.summed, range(800, 1200))
-    eventually(lambda: fleet.recorded(fleet.summed) == 1201, within_s=30)
+    eventually(lambda: fleet.recorded(fleet.summed) == 1201)
     assert fleet.end("zombie") == 0
     seen = Counter(i for ids in dict(fleet.batches()).values() for i in ids)
     assert set(seen.values()) == {1}, "batches overlap: a name was overwritten"
