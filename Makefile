@@ -20,7 +20,7 @@ test: $(VENV)/dev.stamp ## linters, types, layers and all tests; ARGS="tests/ing
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m driftline_schemas.generate --check
-	$(BIN)/pytest $(or $(ARGS),-n 2 --dist loadfile)
+	$(BIN)/pytest $(or $(ARGS),-n 2 --dist loadfile --no-loadscope-reorder)
 
 bench: $(VENV)/dev.stamp ## what an event costs, ours and others'; ARGS="--json FILE --markdown FILE", or --help
 	$(BIN)/python -m tests.bench $(ARGS)

@@ -27,6 +27,10 @@ from driftline_streams.sinks.migrations import migrate
 
 T = TypeVar("T")
 
+# Where a file takes long, for its tests start processes. These files come first, so that what is left for the end are
+# small ones, and the processes of xdist finish together.
+LONG = ("demo", "chaos", "pipeline", "bench", "transport", "sdk", "embedded", "dashboard")
+
 # What a developer exported for a worker must not reach the tests.
 for _name in [name for name in os.environ if name.startswith("DRIFTLINE_")]:
     del os.environ[_name]
@@ -36,6 +40,17 @@ PATIENCE_S = 90
 
 _NUMBERS = count(1)
 _RUN = uuid4().hex[:6]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files of `LONG` first, in that order."""
+    here = Path(__file__).parent
+    places = {here / name: place for place, name in enumerate(LONG)}
+
+    def place(item: pytest.Item) -> int:
+        return next((places[parent] for parent in item.path.parents if parent in places), len(LONG))
+
+    items.sort(key=place)
 
 
 def _unique(word: str) -> str:
@@ -120,6 +135,8 @@ def embedded() -> Iterator[Services]:
         services.up(Path(directory), detach=False) as running,
     ):
         yield running
+        for service in (running.kafka, running.clickhouse):
+            service.kill()  # to write everything down takes them seconds, and it is thrown away
 
 
 @pytest.fixture(scope="session")

@@ -35,7 +35,7 @@ def nearly_events(draw: st.DrawFn) -> bytes:
 MESSAGES = st.none() | st.binary(max_size=30) | JSON.map(msgspec.json.encode) | nearly_events()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(MESSAGES, max_size=12), catalogs())
 def test_every_offset_is_stored_or_rejected_once(messages: list[bytes | None], catalog: Catalog) -> None:
     result = Ingest(catalog, "driftline")(batch_of(*messages), NOW_MS)

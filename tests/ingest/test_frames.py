@@ -81,7 +81,7 @@ def by_ordinal(result: IngestResult, batch: MemoryBatch, begins: Sequence[int]) 
     return everything
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.data(), st.lists(full_events(), min_size=1, max_size=25), catalogs())
 def test_frames_and_single_events_mean_the_same(
     data: st.DataObject, drawn: list[dict[str, Any]], known: Catalog

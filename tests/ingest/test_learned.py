@@ -90,7 +90,7 @@ def _rounded(value: Any) -> str:
     return str(value)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     st.lists(events() | wild_events(), min_size=1, max_size=20),
     st.lists(events() | wild_events(), min_size=1, max_size=20),

@@ -36,7 +36,7 @@ def assert_moments(found: Moments, true: Tally) -> None:
     assert found.sum_squares == close(math.fsum(x * x for x in true.numbers))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(BATCHES, catalogs())
 def test_windows_are_those_of_one_event_at_a_time(drawn: list[dict[str, Any]], catalog: Catalog) -> None:
     batch = batch_of(*drawn)
@@ -70,7 +70,7 @@ def test_windows_are_those_of_one_event_at_a_time(drawn: list[dict[str, Any]], c
             assert_moments(moments, true[key].signals[name])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(BATCHES, catalogs())
 def test_features_are_those_of_one_event_at_a_time(drawn: list[dict[str, Any]], catalog: Catalog) -> None:
     batch = batch_of(*drawn)
@@ -117,7 +117,7 @@ def cells_of(partials: Iterable[Partial]) -> dict[tuple[str, str, int, str, str]
     return found
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(BATCHES, st.sampled_from([1, 40]), st.sampled_from([7, 86_400]))
 def test_the_values_of_a_segment_add_up_to_the_whole(
     drawn: list[dict[str, Any]], repeat: int, feature_window_s: int
@@ -151,7 +151,7 @@ def _texts(segment: dict[str, str | None]) -> dict[str, str]:
     return {key: value for key, value in segment.items() if value is not None}
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(BATCHES, catalogs(), st.lists(st.integers(0, 40), max_size=4))
 def test_the_partials_of_any_split_add_up_to_the_partial_of_all(
     drawn: list[dict[str, Any]], catalog: Catalog, cuts: list[int]
