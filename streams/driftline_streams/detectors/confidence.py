@@ -45,31 +45,22 @@ class Confidence(Struct, array_like=True):
             return []
         start_ms, share = self.day * DAY_MS, self.confident / self.n
         end_ms = start_ms + DAY_MS
+        detail = (
+            f"{self.confident:,} of {self.n:,} answers whose labels came {words.when(start_ms, end_ms)} "
+            f"({words.share(share)}) were wrong although the model was at least {words.share(1 - MOST)} sure; "
+            f"if its certainty meant that, they would be {words.share(MOST)} at most."
+        )
         return [
-            Detection(
-                id=findings.id_of(spec.model, version, SIGNAL, METHOD, "quality", start_ms),
-                model=spec.model,
-                version=version,
-                signal=SIGNAL,
-                kind="quality",
-                method=METHOD,
-                start_ms=start_ms,
-                end_ms=end_ms,
+            findings.quality(
+                findings.Window(spec.model, version, "", start_ms, end_ms),
+                SIGNAL,
+                METHOD,
+                detail,
                 direction="up",
                 statistic=share,
                 threshold=MOST,
-                effect=share,
-                p_value=None,
-                before=None,
-                after=share,
                 n=self.n,
-                reference="",
-                detail=(
-                    f"{self.confident:,} of {self.n:,} answers whose labels came {words.when(start_ms, end_ms)} "
-                    f"({words.share(share)}) were wrong although the model was at least {words.share(1 - MOST)} sure; "
-                    f"if its certainty meant that, they would be {words.share(MOST)} at most."
-                ),
-                low=low,
-                high=high,
+                after=share,
+                interval=(low, high),
             )
         ]

@@ -21,7 +21,8 @@ from driftline_streams.detectors import bars, measures, pairs, wording
 from driftline_streams.detectors.budget import Thresholds
 from driftline_streams.detectors.measures import METHODS, Measured, Method, Tests
 from driftline_streams.kernel import drift, moments
-from driftline_streams.kernel.drift import Result, State, Window
+from driftline_streams.kernel.drift import Result, State
+from driftline_streams.kernel.findings import Window
 from driftline_streams.kernel.histogram import Floats
 from driftline_streams.kernel.significance import believed
 from driftline_streams.windows.cells import WideCell

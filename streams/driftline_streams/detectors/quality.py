@@ -82,32 +82,18 @@ def _bounded(spec: ModelSpec, facts: Iterable[Fact]) -> Iterator[Fact]:
 
 
 def _finding(spec: ModelSpec, version: str, reference: str, window: WideCell, fact: Fact) -> Detection:
-    k, share = min(fact.k, fact.n), min(fact.k, fact.n) / fact.n
-    low, high = wilson(k, fact.n)
-    return Detection(
-        id=findings.id_of(
-            *(spec.model, version, fact.signal, fact.method, fact.direction, "quality", window.start_ms),
-            *(window.width_ms, window.dim, window.value),
-        ),
-        model=spec.model,
-        version=version,
-        signal=fact.signal,
-        kind="quality",
-        method=fact.method,
-        start_ms=window.start_ms,
-        end_ms=window.start_ms + window.width_ms,
+    k = min(fact.k, fact.n)
+    end_ms = window.start_ms + window.width_ms
+    return findings.quality(
+        findings.Window(spec.model, version, reference, window.start_ms, end_ms, window.dim, window.value),
+        fact.signal,
+        fact.method,
+        fact.detail,
         direction=fact.direction,
-        statistic=share,
+        statistic=k / fact.n,
         threshold=fact.limit,
-        effect=share,
-        p_value=None,
+        n=fact.n,
         before=fact.before,
         after=fact.after,
-        n=fact.n,
-        reference=reference,
-        detail=fact.detail,
-        dim=window.dim,
-        value=window.value,
-        low=low,
-        high=high,
+        interval=wilson(k, fact.n),
     )

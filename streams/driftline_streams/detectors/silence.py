@@ -176,23 +176,13 @@ def _speaking(whose: tuple[str, str], voice: Voice, start_ms: int) -> Detection:
 def _finding(whose: tuple[str, str], method: Method, span_ms: tuple[int, int], detail: str) -> Detection:
     (model, version), (start_ms, end_ms) = whose, span_ms
     rest_s = (end_ms - start_ms) / 1000
-    return Detection(
-        id=findings.id_of(model, version, SIGNAL, method, "quality", start_ms),
-        model=model,
-        version=version,
-        signal=SIGNAL,
-        kind="quality",
-        method=method,
-        start_ms=start_ms,
-        end_ms=end_ms,
+    return findings.quality(
+        findings.Window(model, version, "", start_ms, end_ms),
+        SIGNAL,
+        method,
+        detail,
         direction="up" if method == "speaking" else "down",
         statistic=rest_s,
         threshold=rest_s,
-        effect=rest_s,
-        p_value=None,
-        before=None,
-        after=None,
         n=0,
-        reference="",
-        detail=detail,
     )

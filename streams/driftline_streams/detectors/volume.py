@@ -55,31 +55,25 @@ def check(spec: ModelSpec, version: str, reference: Reference | None, window: Wi
     half = Z_95 * SPREAD / 2
     low, high = (max(0.0, _count(max(0.0, _even(window.n) + side * half)) / usual.n) for side in (-1, 1))
     hours = "those hours of the week" if usual.seasonal else "a time as long"
+    detail = (
+        f"{window.n:,} events came {words.when(window.start_ms, end_ms)}, where {hours} should bring about "
+        f"{usual.n:,.0f}: {ratio:.2g} times as many; {factor:g} times more or fewer is the limit."
+    )
     return [
-        Detection(
-            id=findings.id_of(spec.model, version, SIGNAL, "volume", "quality", window.start_ms, window.width_ms),
-            model=spec.model,
-            version=version,
-            signal=SIGNAL,
-            kind="quality",
-            method="volume",
-            start_ms=window.start_ms,
-            end_ms=end_ms,
+        findings.quality(
+            findings.Window(spec.model, version, reference.id, window.start_ms, end_ms),
+            SIGNAL,
+            "volume",
+            detail,
             direction="up" if ratio > 1 else "down",
             statistic=errors,
             threshold=factor,
+            n=window.n,
             effect=ratio,
             p_value=math.erfc(abs(errors) / math.sqrt(2)),
             before=usual.n,
             after=float(window.n),
-            n=window.n,
-            reference=reference.id,
-            detail=(
-                f"{window.n:,} events came {words.when(window.start_ms, end_ms)}, where {hours} should bring about "
-                f"{usual.n:,.0f}: {ratio:.2g} times as many; {factor:g} times more or fewer is the limit."
-            ),
-            low=low,
-            high=high,
+            interval=(low, high),
             seasonal=usual.seasonal,
         )
     ]

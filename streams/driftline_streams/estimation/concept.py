@@ -16,8 +16,9 @@ import msgspec
 from driftline_schemas.records import Detection
 from driftline_streams.estimation.support import Drifted
 from driftline_streams.kernel import drift, words
-from driftline_streams.kernel.drift import Result, Window
+from driftline_streams.kernel.drift import Result
 from driftline_streams.kernel.effects import Effects
+from driftline_streams.kernel.findings import Window
 
 SIGNAL = "relation"
 MOST_NAMED = 3  # features

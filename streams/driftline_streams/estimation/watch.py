@@ -22,8 +22,8 @@ from driftline_streams.estimation.served import Open
 from driftline_streams.estimation.version import Version
 from driftline_streams.kernel import findings
 from driftline_streams.kernel.catalog import Catalog
-from driftline_streams.kernel.drift import Window
 from driftline_streams.kernel.effects import Effects, Named
+from driftline_streams.kernel.findings import Window
 from driftline_streams.kernel.query import Query
 
 GRACE_S = 3_600  # of event time after a day, in which late events may come

@@ -11,8 +11,8 @@ from typing import Literal
 
 from driftline_schemas.records import Detection
 from driftline_streams.kernel import drift, words
-from driftline_streams.kernel.drift import Window
 from driftline_streams.kernel.effects import Effects
+from driftline_streams.kernel.findings import Window
 from driftline_streams.kernel.joint import Result
 from driftline_streams.kernel.signals import FEATURE
 

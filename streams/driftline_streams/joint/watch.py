@@ -16,8 +16,8 @@ from driftline_schemas.spec import ModelSpec, Reference
 from driftline_streams.joint import finding
 from driftline_streams.kernel import budget, joint
 from driftline_streams.kernel.catalog import Catalog
-from driftline_streams.kernel.drift import Window
 from driftline_streams.kernel.effects import Named
+from driftline_streams.kernel.findings import Window
 from driftline_streams.kernel.limits import DAY_MS
 from driftline_streams.kernel.query import Query
 from driftline_streams.kernel.signals import FEATURE

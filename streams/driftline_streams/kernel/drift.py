@@ -15,21 +15,12 @@ import numpy as np
 from driftline_schemas.records import Detection
 from driftline_streams.kernel import findings
 from driftline_streams.kernel.effects import Coded, Effects, MapColumn, Rows
+from driftline_streams.kernel.findings import Window
 
 State = Literal["ok", "drift", "insufficient data"]
 
 _TEXTS = ("dim", "value", "signal", "state", "method")
 _NUMBERS = ("statistic", "threshold", "effect", "low", "high", "p_value")
-
-
-class Window(NamedTuple):
-    """A window of one model version, and the id of what it is compared with; empty where that is no reference."""
-
-    model: str
-    version: str
-    reference: str
-    start_ms: int
-    end_ms: int
 
 
 class Result(NamedTuple):

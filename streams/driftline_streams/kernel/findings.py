@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -31,6 +32,64 @@ def id_of(*cause: str | int) -> str:
     'b9d6050642dccd9f'
     """
     return hashlib.sha256("\x1f".join(map(str, cause)).encode(errors="replace")).hexdigest()[:16]
+
+
+class Window(NamedTuple):
+    """Where something is found: a window of one model version, and the id of what it is compared with."""
+
+    model: str
+    version: str
+    reference: str  # empty where that is no reference
+    start_ms: int
+    end_ms: int
+    dim: str = ""  # segment key; empty for all events
+    value: str = ""
+
+
+def quality(
+    window: Window,
+    signal: str,
+    method: str,
+    detail: str,
+    *,
+    direction: Literal["up", "down", "both"],
+    statistic: float,
+    threshold: float,
+    n: int,
+    effect: float | None = None,
+    p_value: float | None = None,
+    before: float | None = None,
+    after: float | None = None,
+    interval: tuple[float | None, float | None] = (None, None),
+    seasonal: bool = False,
+) -> Detection:
+    """A finding about the data themselves; its effect, with an `interval` of 95 %, is its statistic unless given."""
+    cause = (direction, "quality", window.start_ms, window.end_ms - window.start_ms, window.dim, window.value)
+    return Detection(
+        id=id_of(window.model, window.version, signal, method, *cause),
+        model=window.model,
+        version=window.version,
+        signal=signal,
+        kind="quality",
+        method=method,
+        start_ms=window.start_ms,
+        end_ms=window.end_ms,
+        direction=direction,
+        statistic=statistic,
+        threshold=threshold,
+        effect=statistic if effect is None else effect,
+        p_value=p_value,
+        before=before,
+        after=after,
+        n=n,
+        reference=window.reference,
+        detail=detail,
+        dim=window.dim,
+        value=window.value,
+        low=interval[0],
+        high=interval[1],
+        seasonal=seasonal,
+    )
 
 
 def effects(found: Sequence[Detection], prefix: str, now_ms: int) -> Effects:

@@ -17,8 +17,9 @@ import numpy as np
 from driftline_schemas.records import Detection, Moments
 from driftline_schemas.spec import DriftRules
 from driftline_streams.kernel import budget, divergence, drift, moments, shifts, significance, words
-from driftline_streams.kernel.drift import Result, Window
+from driftline_streams.kernel.drift import Result
 from driftline_streams.kernel.effects import Effects
+from driftline_streams.kernel.findings import Window
 from driftline_streams.kernel.histogram import Floats
 from driftline_streams.kernel.limits import DAY_MS, MAX_CATEGORIES, OTHER_CATEGORY
 from driftline_streams.kernel.shifts import Sample

@@ -16,8 +16,8 @@ from typing import Any
 from driftline_schemas.records import Moments
 from driftline_schemas.spec import Reference
 from driftline_streams.kernel.catalog import Catalog
-from driftline_streams.kernel.drift import Window
 from driftline_streams.kernel.effects import Named
+from driftline_streams.kernel.findings import Window
 from driftline_streams.kernel.query import Query
 from driftline_streams.performance.label_drift import DAY_S, SIGNAL, Labels, compare, effects
 
