@@ -70,6 +70,13 @@ def test_it_ends_with_0_and_a_ledger_that_holds(finished: Any, home: Any) -> Non
     labels = summary["labels"]
     assert labels["read"] == labels["stored"] == labels["joined"] < FLIGHTS
     assert labels["waiting"] == labels["orphaned"] == 0
+    (found,) = summary["judged"]["performance"]
+    assert found["labelled"] == labels["joined"]
+    assert found["coverage"] == labels["joined"] / FLIGHTS
+    assert found["low"] < found["accuracy"] < found["high"]
+    assert not found["final"]
+    assert [each["unit"] for each in summary["judged"]["worth"]] == ["EUR"]
+    assert not summary["judged"]["verdicts"]  # the challenger comes in July
     assert not summary["model_calls_cached"]
     assert not list(children(home))
 

@@ -145,3 +145,28 @@ def test_an_alert_leads_to_its_rows(clickhouse: ClickHouse) -> None:
     assert {"drift", "change", "performance"} <= {alert["kind"] for alert in alerts}
     for alert in alerts:
         assert clickhouse.query_rows(alert["query"])
+
+
+def test_the_summary_tells_how_good_the_versions_are_and_what_they_were_worth(
+    summary: dict[str, Any], joined: pd.DataFrame
+) -> None:
+    performance, worth = ({row["version"]: row for row in summary["judged"][name]} for name in ("performance", "worth"))
+    for version, rows in joined.groupby("version"):
+        right = (rows.positive == rows.predicted_positive).mean()
+        assert performance[version]["accuracy"] == pytest.approx(right)
+        assert performance[version]["low"] < right < performance[version]["high"]
+        called = rows[rows.predicted_positive == 1]
+        assert worth[version]["total"] == pytest.approx(np.where(called.positive == 1, 300, -100).sum())
+
+
+def test_the_verdict_is_of_all_pairs_of_settled_days(summary: dict[str, Any], clickhouse: ClickHouse) -> None:
+    (verdict,) = summary["judged"]["verdicts"]
+    rows = clickhouse.query_rows(
+        "SELECT request_id, version, toUInt8(positive = predicted_positive) AS hit FROM outcomes FINAL "
+        "WHERE timestamp < toDateTime({until:Int64}, 'UTC')",
+        {"until": verdict["at_s"] + 86_400},
+    )
+    pairs = pd.DataFrame(rows).pivot(index="request_id", columns="version", values="hit").dropna()
+    assert verdict["n"] == len(pairs) > 150_000
+    assert verdict["difference"] == pytest.approx(pairs.v2.mean() - pairs.v1.mean())
+    assert verdict["low"] < verdict["difference"] < verdict["high"]

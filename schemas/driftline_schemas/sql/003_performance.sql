@@ -119,8 +119,9 @@ SELECT
     (2 * jaccard.1 / (1 + jaccard.1), 2 * jaccard.2 / (1 + jaccard.2), 2 * jaccard.3 / (1 + jaccard.3)) AS f1_95,
     rate(tn, tn + fp) AS specificity_95,
     -- Where all positives score above all negatives the variance vanishes, and says nothing.
-    if(binaries = 0 OR positive <= 0 OR negative <= 0, undefined, normal(area, if(area_error > 0, area_error, nan), 0., 1.)) AS roc_auc_95,
-    if(binaries = 0 OR positive <= 0, undefined, (
+    -- `ignore`: what only a branch of `if` uses is computed there anew for each use, ten times in all.
+    if(ignore(area, area_error) OR binaries = 0 OR positive <= 0 OR negative <= 0, undefined, normal(area, if(area_error > 0, area_error, nan), 0., 1.)) AS roc_auc_95,
+    if(ignore(area_under_precision) OR binaries = 0 OR positive <= 0, undefined, (
         area_under_precision::Nullable(Float64),
         if(area_under_precision >= 1, NULL, 1 / (1 + exp(logit_half - logit)))::Nullable(Float64),
         if(area_under_precision >= 1, NULL, 1 / (1 + exp(-logit_half - logit)))::Nullable(Float64))) AS average_precision_95,

@@ -1,7 +1,7 @@
 """Waits until everything that was published has had all its consequences.
 
 In the walk: behind its end. What counts is what stands in ClickHouse: all events stored or refused, all labels joined,
-all test windows closed, and no finding or alert still on its way.
+all test windows closed, all settled days compared, and no finding or alert still on its way.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ SELECT
     (SELECT countIf(topic = {labels:String}) FROM rejected) AS refused_labels,
     (SELECT count() FROM detections) AS detections,
     (SELECT count() FROM alerts) AS alerts,
+    (SELECT count() FROM verdicts) AS verdicts,
     (SELECT count() FROM drift) AS tests
 """
 OPEN = """
@@ -38,6 +39,12 @@ USING (version)
 WHERE closed <= latest
 ORDER BY version
 """  # noqa: E501
+UNJUDGED = """
+SELECT count() AS days
+FROM comparison_days
+WHERE model = {model:String} AND settled AND (champion, challenger, role, day) NOT IN (
+    SELECT champion, challenger, role, through FROM verdicts WHERE model = {model:String})
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +102,10 @@ class Settling:
         if (left := counts["outcomes"] - counts["summed"]) > 0:
             return f"the performance of {left} of {counts['outcomes']} outcomes"
         rows: list[dict[str, Any]] = self._clickhouse.query_rows(OPEN, {"model": self._model})
-        return f"the last test windows of {', '.join(row['version'] for row in rows)}" if rows else ""
+        if rows:
+            return f"the last test windows of {', '.join(row['version'] for row in rows)}"
+        [row] = self._clickhouse.query_rows(UNJUDGED, {"model": self._model})
+        return f"the verdicts of {row['days']} days" if row["days"] else ""
 
 
 def _missing(counts: dict[str, int], expected: Expected) -> str:

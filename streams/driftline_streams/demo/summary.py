@@ -9,6 +9,8 @@ import msgspec
 from rich.table import Table
 
 from driftline_schemas.topics import LABELS, PREDICTIONS
+from driftline_streams.demo.judged import Judged, judged, sentences
+from driftline_streams.demo.scores import MODEL
 from driftline_streams.sinks.clickhouse import ClickHouse
 from driftline_streams.sinks.ledger import Ledger, Line
 
@@ -40,6 +42,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     events: Events  # predictions and labels together
     predictions: Events
     labels: Truths
+    judged: Judged
     detections: dict[str, int]  # by kind
     alerts: dict[str, int]  # by kind
     alerts_by_severity: dict[str, int]
@@ -86,6 +89,7 @@ def summarise(clickhouse: ClickHouse, ledger: Ledger, problem: str, measured: Me
             ledger.labels.waiting,
             ledger.labels.orphaned,
         ),
+        judged=judged(clickhouse, MODEL),
         detections=_by(clickhouse, "detections", "kind"),
         alerts=_by(clickhouse, "alerts", "kind"),
         alerts_by_severity=_by(clickhouse, "alerts", "severity"),
@@ -112,6 +116,10 @@ def table(summary: Summary) -> Table:
     )
     out.add_row("labels", f"{labels.read:,} read = {labels.stored:,} stored + {labels.rejected:,} rejected")
     out.add_row("", f"{labels.joined:,} joined, {labels.waiting:,} waiting, {labels.orphaned:,} orphaned")
+    said_before = ""
+    for about, sentence in sentences(summary.judged):
+        out.add_row("" if about == said_before else about, sentence)
+        said_before = about
     out.add_row("detections", _listed(summary.detections))
     out.add_row("alerts", f"{_listed(summary.alerts)} ({_listed(summary.alerts_by_severity)})")
     out.add_row("replay", f"{summary.events_per_s:,.0f} events/s: {summary.events.read:,} in {summary.replay_s} s")
