@@ -275,7 +275,7 @@ class Detection(Struct, frozen=True, kw_only=True, omit_defaults=True):
     direction: Literal["up", "down", "both"]
     statistic: float
     threshold: float
-    effect: float  # changes: standard deviations; drift: the statistic; performance: limit minus value
+    effect: float  # changes: standard deviations; drift: the statistic; performance: how far beyond the limit
     p_value: float | None
     before: float | None  # level in the reference or before the change, in the signal's own unit
     after: float | None

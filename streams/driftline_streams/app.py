@@ -42,6 +42,7 @@ from driftline_streams.outcomes.join import FRESH_LABELS, Join, JoinResult
 from driftline_streams.outcomes.lookup import Lookup
 from driftline_streams.performance.cohorts import Cohorts
 from driftline_streams.performance.expected import Expectations
+from driftline_streams.performance.label_flow import LabelFlow
 from driftline_streams.performance.labels import LabelWatch
 from driftline_streams.performance.pace import Pace
 from driftline_streams.performance.watch import Watch
@@ -74,6 +75,7 @@ PERFORMANCE_REST_S = 30.0  # between two judgements while nothing came
 COMPARE_EVERY_S = 5.0
 LEARN_EVERY_S = 30.0
 LABELS_EVERY_S = 120.0  # reads all outcomes of a model
+LABEL_FLOW_EVERY_S = 300.0
 JOINT_EVERY_S = 10.0
 ESTIMATES_EVERY_S = 30.0
 METRICS_EVERY_S = 5.0
@@ -105,6 +107,7 @@ class Pipeline:
         self.expectations = Expectations(self.catalog, self.clickhouse.query)
         self.performance = Watch(self.catalog, prefix, self.clickhouse.query)
         self.labels = LabelWatch(self.catalog, prefix, self.clickhouse.query)
+        self.label_flow = LabelFlow(self.catalog, prefix, self.clickhouse.query)
         self.estimation = EstimationWatch(self.catalog, prefix, self.clickhouse.query)
         self.joint = JointWatch(self.catalog, prefix, self.clickhouse.query)
         self.comparisons = [
@@ -148,6 +151,7 @@ class Pipeline:
         self.app.every(EXPECTED_EVERY_S, self.expect_performance)
         self.app.every(PERFORMANCE_EVERY_S, self.watch_performance)
         self.app.every(LABELS_EVERY_S, self.watch_labels)
+        self.app.every(LABEL_FLOW_EVERY_S, self.watch_label_flow)
         self.app.every(JOINT_EVERY_S, self.watch_joint)
         self.app.every(ESTIMATES_EVERY_S, self.estimate)
         self.app.every(COMPARE_EVERY_S, self.watch_comparisons)
@@ -356,6 +360,12 @@ class Pipeline:
         if self._computed_at > self._judged_at or (self._reads_first() and now - self._judged_at >= PERFORMANCE_REST_S):
             self._judged_at = now
             await self._publish(await self.performance(_now_ms()))
+
+    async def watch_label_flow(self) -> None:
+        """Find that labels have stopped, or come again; the reader of the first partition does it, up to date."""
+        if self._reads_first() and not self._predictions_lag() and not self._labels_lag():
+            async for told in self.label_flow(_now_ms()):
+                await self._publish(told)
 
     async def watch_labels(self) -> None:
         """Compare the labels of settled days with the usual ones; the reader of the first partition does it."""

@@ -15,6 +15,7 @@ from driftline_streams.alerts.notify import Notify, NotifyResult
 from driftline_streams.detectors import facts, silence
 from driftline_streams.errors import BrokenInvariant
 from driftline_streams.kernel.catalog import Catalog
+from driftline_streams.performance import label_flow
 
 from .findings import DAY, HOUR, START, drift, finding, quality, verdict
 
@@ -151,6 +152,34 @@ def test_a_model_that_answers_again_is_reported_once_and_its_next_silence_is_new
     assert [len(worker.apply(found).to_send) for found in (speaking[1], silent[2], speaking[2])] == [0, 1, 1]
 
 
+def test_labels_that_come_again_are_reported_to_who_was_told_that_they_stopped() -> None:
+    worker = Worker()
+    stopped = quality("labels_stopped", "labels", id="s", end_ms=START + HOUR)
+    again = quality("labels_again", "labels", id="a", end_ms=START + DAY)
+    assert worker.apply(again).to_send == []
+    told = [worker.apply(found).to_send for found in (stopped, again, again)]
+    assert [[(alert.severity.value, alert.title) for alert in alerts] for alerts in told] == [
+        [("WARNING", "Labels of flights 1 have stopped")],
+        [("INFO", "Labels of flights 1 come again")],
+        [],
+    ]
+
+
+def test_a_day_that_is_taken_back_is_reported_to_who_was_told_of_it() -> None:
+    worker = Worker()
+    poor = finding(kind="performance", signal="mae", direction="up")
+    days = [msgspec.structs.replace(poor, id=f"d{i}", end_ms=START + i * DAY) for i in range(2)]
+    back = [msgspec.structs.replace(day, method="withdrawn", direction="down", id=f"w{day.id}") for day in days]
+    told = [worker.apply(found).to_send for found in (*days, back[1], back[0], back[0])]
+    assert [[(alert.severity.value, alert.title) for alert in alerts] for alerts in told] == [
+        [("CRITICAL", "Mean absolute error of flights 1 is above its limit")],
+        [],  # within the cooldown of the first
+        [],
+        [("INFO", "Mean absolute error of flights 1 is within its limit after all")],
+        [],
+    ]
+
+
 def test_it_alerts_again_when_it_gets_worse_and_not_when_it_gets_better() -> None:
     worker = Worker()
     assert [a.severity for a in worker.apply(finding()).to_send] == [Severity.WARNING]
@@ -255,7 +284,13 @@ def test_the_cause_names_the_segments_that_explain_most() -> None:
 
 
 def test_every_kind_of_bad_data_has_a_title() -> None:
-    assert set(policy.TITLES) == {*get_args(facts.Method), *get_args(silence.Method), "volume", "confident"}
+    assert set(policy.TITLES) == {
+        *get_args(facts.Method),
+        *get_args(silence.Method),
+        *get_args(label_flow.Method),
+        "volume",
+        "confident",
+    }
     assert one(quality("vanished")).title == "Feature distance of flights 1 has vanished"
     assert one(quality("silent", "volume")).title == "flights 1 is silent"
     assert one(quality("of tomorrow")).title == "Feature distance of flights 1 has bad data"

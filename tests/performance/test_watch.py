@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from driftline_streams.kernel.effects import Named
 from driftline_streams.performance.watch import Watch
 from driftline_streams.sinks.clickhouse import ClickHouse
 
-from .conftest import DAY_MS, START_MS, compute, outcomes, served
+from .conftest import DAY_MS, HOUR_MS, START_MS, compute, outcomes, served
 
 NOW_MS = START_MS + 400 * DAY_MS
 
@@ -66,6 +68,7 @@ async def test_what_could_not_be_kept_is_found_again(database: ClickHouse, catal
 
 async def test_two_workers_at_the_same_time_publish_the_same(database: ClickHouse, catalog: Catalog) -> None:
     await fill(database, 0, 0.5)
+    await fill(database, 1, 1)  # the day before is over
     one = await Watch(catalog, "t", database.query)(NOW_MS)
     other = await Watch(catalog, "t", database.query)(NOW_MS)
     assert one.name == other.name
@@ -89,3 +92,74 @@ async def test_days_are_judged_as_they_come_and_new_limits_from_the_beginning(
 async def test_without_outcomes_nothing_happens(database: ClickHouse, catalog: Catalog) -> None:
     result = await Watch(catalog, "t", database.query)(NOW_MS)
     assert (result.name, result.effects.rows, result.effects.messages) == ("", (), ())
+
+
+async def young(database: ClickHouse, labelled: int, right: float) -> None:
+    """Day 0 of 200 answers, `labelled` of which have their truth; day 1 has begun."""
+    rows = outcomes(
+        labelled,
+        timestamp=START_MS,
+        positive=1,
+        predicted_positive=np.arange(labelled) < right * labelled,
+        prediction_id=[f"y{i}" for i in range(labelled)],
+    )
+    await database.insert([rows, served((START_MS, 200, 0), (START_MS + DAY_MS, 5, 0))], "young")
+    await compute(database)
+
+
+async def expected(database: ClickHouse, **given: Any) -> None:
+    """What is expected of the accuracy of day 0."""
+    row: dict[str, Any] = {"estimate": 0.5, "low": 0.45, "high": 0.55, "labelled": 150, "coverage": 1.0} | given
+    await database.execute(
+        """
+        INSERT INTO estimates
+            (model, version, role, day, metric, basis, estimate, low, high, n, labelled, coverage, method)
+        VALUES ('m', '1', 'champion', '2025-01-01', 'accuracy', 'labels', {estimate:Float64}, {low:Float64},
+            {high:Float64}, 200, {labelled:UInt64}, {coverage:Float64}, 'weighted')
+        """,
+        row,
+    )
+
+
+async def test_a_young_day_waits_for_what_is_expected_of_it(database: ClickHouse, catalog: Catalog) -> None:
+    await young(database, 150, 0.5)
+    watch = Watch(catalog, "t", database.query)
+    assert await done(database, await watch(NOW_MS)) == []
+    await expected(database, labelled=100)  # of fewer labels than have come
+    assert await done(database, await watch(NOW_MS)) == []
+    await expected(database)
+    (found,) = await done(database, await watch(NOW_MS))
+    assert (found.method, found.statistic, found.start_ms) == ("expected", 0.5, START_MS)
+    assert await done(database, await watch(NOW_MS)) == []
+
+
+async def test_a_day_that_is_better_in_the_end_is_taken_back(database: ClickHouse, catalog: Catalog) -> None:
+    await young(database, 150, 0.5)
+    await expected(database)
+    watch = Watch(catalog, "t", database.query)
+    (first,) = await done(database, await watch(NOW_MS))
+    rest = outcomes(
+        200, timestamp=START_MS, label_timestamp=START_MS + 2 * HOUR_MS, positive=1,
+        predicted_positive=np.arange(200) < 190, prediction_id=[f"y{i}" for i in range(200)],
+    )  # fmt: skip
+    await database.insert([rest], "all labels, corrected")
+    await compute(database)
+    (second,) = await done(database, await watch(NOW_MS))
+    assert (second.method, second.statistic, second.start_ms) == ("withdrawn", 0.95, START_MS)
+    assert second.id != first.id
+    assert await done(database, await watch(NOW_MS)) == []
+
+
+async def test_a_restated_day_is_judged_anew(database: ClickHouse, catalog: Catalog) -> None:
+    await fill(database, 0, 0.9)
+    await fill(database, 1, 0.9)
+    watch = Watch(catalog, "t", database.query)
+    assert await done(database, await watch(NOW_MS)) == []
+    worse = outcomes(
+        100, timestamp=START_MS, label_timestamp=START_MS + 5 * HOUR_MS, positive=1, predicted_positive=0,
+        prediction_id=[f"0:{i}" for i in range(100)],
+    )  # fmt: skip
+    await database.insert([worse], "corrected")
+    await compute(database)
+    (found,) = await done(database, await watch(NOW_MS))
+    assert (found.start_ms, found.statistic) == (START_MS, 0.0)

@@ -96,9 +96,11 @@ def _of_outcomes(found: Detection) -> Rows | None:
     match found.kind, found.signal:
         case "comparison", _:
             return _disagreement(found)
-        case "performance", "mae":
+        case "performance", "mae" | "rmse" | "mape" | "r2":
             worst = "abs(prediction_value - label_value) DESC"
             return Rows("prediction, label", "prediction_value != label_value", worst, table="outcomes FINAL")
+        case "performance", "ndcg":
+            return Rows("request_id, position, score, label", table="outcomes FINAL")
         case "performance", _:
             return Rows("prediction, label, score", f"NOT ({_RIGHT})", table="outcomes FINAL")
         case "fairness", _:
@@ -137,6 +139,11 @@ def _confident(_: Detection) -> Rows:
     return Rows("prediction, label, score", where, table="outcomes FINAL", time="label_timestamp")
 
 
+def _unlabelled(found: Detection) -> Rows:
+    there = f"SELECT prediction_id FROM outcomes WHERE model = {quoted(found.model)}"
+    return Rows("prediction, score", f"status = 'ok' AND prediction_id NOT IN ({there})")
+
+
 def _last(_: Detection) -> Rows:
     return Rows("latency_ms, status", order="timestamp DESC")
 
@@ -148,7 +155,13 @@ _OF_SIGNAL = {
     "error": Rows("prediction, label, score", "prediction != label", table="outcomes FINAL", time="label_timestamp"),
 }
 _SILENT = frozenset({"silent", "idle"})
-_OF_QUALITY = {"duplicate": _duplicate, "improper": _improper, "confident": _confident, **dict.fromkeys(_SILENT, _last)}
+_OF_QUALITY = {
+    "duplicate": _duplicate,
+    "improper": _improper,
+    "confident": _confident,
+    "labels_stopped": _unlabelled,
+    **dict.fromkeys(_SILENT, _last),
+}
 
 
 def _outside(found: Detection, spec: ModelSpec, name: str) -> str:

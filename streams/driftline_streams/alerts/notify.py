@@ -29,7 +29,7 @@ from driftline_streams.kernel.refused import Reject, refuse
 
 MAX_CAUSES = 5_000  # of one model; beyond, the one that alerted longest ago is forgotten and may alert again
 
-_ENDS = {"speaking": ("silent", "idle")}  # findings that say that others are over
+_ENDS = {"speaking": ("silent", "idle"), "labels_again": ("labels_stopped",)}  # findings that say that others are over
 _RANK = {Severity.INFO: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
 _DECODER = msgspec.json.Decoder(Detection)
 _encode = msgspec.json.Encoder().encode
@@ -55,6 +55,11 @@ class Causes(msgspec.Struct, array_like=True):
             return any(last is not None and found.end_ms >= last.end_ms for last in begun)
         cause = _cause(found)
         last = self.raised.get(cause)
+        if found.kind == "performance" and found.method == policy.WITHDRAWN:
+            told = last is not None and last.end_ms == found.end_ms  # of this day
+            if told:
+                del self.raised[cause]
+            return told
         if last is not None:
             worse = _RANK[severity] > _RANK[last.severity] and found.end_ms >= last.end_ms
             if found.end_ms < last.end_ms + cooldown_ms and not worse:

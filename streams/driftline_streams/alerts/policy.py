@@ -19,13 +19,14 @@ CRITICAL_FACTOR = 2.0  # an objective missed by so much is critical
 LEAST_PART = 0.2  # of a change that a segment must explain to be named
 
 SEGMENT = "segment"  # the method that compares a segment with all others
+WITHDRAWN = "withdrawn"  # the method that takes back what was found of the same day
 Act = Literal["rollback", "promote", "retrain", "scale", "fallback", "review"]
 
 _SYSTEM = ("latency_ms", "error_rate", "volume")
 
 # What is broken rather than different, and so matters whatever the feature's importance.
 _BROKEN = frozenset({"vanished", "type"})
-_FOR_INFORMATION = frozenset({"new", "idle", "speaking"})
+_FOR_INFORMATION = frozenset({"new", "idle", "speaking", "labels_again"})
 
 
 def severity(found: Detection, spec: ModelSpec) -> Severity:
@@ -47,7 +48,7 @@ def severity(found: Detection, spec: ModelSpec) -> Severity:
 def _of_outcomes(found: Detection) -> Severity:
     if found.kind == "comparison":
         return Severity.CRITICAL if _harms(found) else Severity.INFO
-    if found.role == "shadow":
+    if found.role == "shadow" or found.method == WITHDRAWN:
         return Severity.INFO
     return Severity.WARNING if found.kind == "fairness" or found.method == SEGMENT else Severity.CRITICAL
 
@@ -117,7 +118,10 @@ def _has(kind: str, method: str, direction: str) -> str:
         return "is worse than elsewhere"
     if kind == "change":
         return "rose" if direction == "up" else "fell"
-    return {"drift": "drifted from the reference", "objective": "broke its objective"}.get(kind, "is below its limit")
+    if method == WITHDRAWN:
+        return "is within its limit after all"
+    beyond = f"is {'above' if direction == 'up' else 'below'} its limit"
+    return {"drift": "drifted from the reference", "objective": "broke its objective"}.get(kind, beyond)
 
 
 def cause(found: Detection, spec: ModelSpec) -> str:
@@ -171,4 +175,6 @@ TITLES = {  # of bad data, by method
     "silent": "{whose} is silent",
     "idle": "{whose} no longer answers",
     "speaking": "{whose} answers again",
+    "labels_stopped": "Labels of {whose} have stopped",
+    "labels_again": "Labels of {whose} come again",
 }

@@ -1,128 +1,211 @@
 """Whether a day's performance breaks the limits of the spec, beyond what chance and missing labels explain.
 
-In the walk: `watch.py` gives it a row of `performance_daily`; what it finds goes the way of every other detection.
+In the walk: `watch.py` gives it a row of `performance_daily` with what is expected of the day; what it finds goes the
+way of every other detection.
+
+A final day breaks a limit when its 95 % interval lies beyond it. A day that is not final is looked at again and again
+while labels come, and each look is a chance of a false alarm. So its interval is wider: 1.96 / √t standard errors, t
+being the share of the day's truth that is there (O'Brien and Fleming 1979): a day that is just at its limit alarms at
+most twice as often as by one look at the end, however often one looks. The interval holds two things: what the missing
+labels may still change, and chance as large as it will be in the end; they add up as squares (Zou and Donner 2008).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+import msgspec
 
 from driftline_schemas.records import Detection
-from driftline_schemas.spec import ModelSpec
-from driftline_streams.kernel import findings
+from driftline_schemas.spec import ModelSpec, PerformanceRules
+from driftline_streams.kernel import findings, words
 from driftline_streams.kernel.limits import DAY_MS
-from driftline_streams.kernel.rates import wilson
-from driftline_streams.kernel.words import when
-from driftline_streams.performance.intervals import f1_interval, roc_auc_interval
 
-_NAMES = {"accuracy": "Accuracy", "precision": "Precision", "recall": "Recall", "f1": "F1", "roc_auc": "ROC-AUC"}
+METRICS = tuple(each.name for each in msgspec.structs.fields(PerformanceRules))
+UPPER = frozenset({"log_loss", "brier", "ece", "mae", "rmse", "mape"})  # limits that a value may not exceed
+LEAST_KNOWN = 0.01  # share of a day's truth with which it is looked at: 20 standard errors
+
+_RESTS_ON = {  # counts that a metric is made of
+    "precision": ("tp", "fp"),
+    "recall": ("tp", "fn"),
+    "specificity": ("tn", "fp"),
+    "f1": ("tp", "fp", "fn"),
+    **dict.fromkeys(("accuracy", "balanced_accuracy"), ("classified",)),
+    **dict.fromkeys(("roc_auc", "average_precision", "log_loss", "brier", "ece"), ("scored",)),
+    **dict.fromkeys(("mae", "rmse", "mape", "r2"), ("measured",)),
+    "ndcg": ("lists",),
+}
+
+
+class Interval(NamedTuple):
+    """A value with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Expectation(NamedTuple):
+    """A row of `performance_expected`: what a value will be."""
+
+    estimate: float | None  # `None` where only the worst cases are known
+    low: float
+    high: float
+    coverage: float | None  # share of labels that will have come in the end
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Day:
-    """A row of `performance_daily`; what is undefined is `None`."""
+    """A row of `performance_daily`, with what is expected of it; what is undefined is not there."""
 
     model: str
     version: str
-    role: str
+    role: Literal["champion", "challenger", "shadow"]
     day_ms: int
-    final: bool
+    state: Literal["provisional", "final", "restated"]
+    elapsed: float = 1.0  # share of the day that is over
     expected: int  # predictions that were answered
     labelled: int
-    classified: int
-    tp: int | None
-    fp: int | None
-    fn: int | None
-    scored: int
-    scored_positives: int
-    accuracy: float | None
-    precision: float | None
-    recall: float | None
-    f1: float | None
-    roc_auc: float | None
+    counts: Mapping[str, float]  # "tp", "classified", "measured", …
+    metrics: Mapping[str, Interval]
+    expectations: Mapping[str, Expectation] = field(default_factory=dict)
+
+    def rests_on(self, metric: str) -> int:
+        """How many outcomes a metric is made of."""
+        return int(sum(self.counts.get(name) or 0 for name in _RESTS_ON[metric]))
 
 
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """A metric with its interval and the number of predictions that it rests on."""
+class Judged(NamedTuple):
+    """A metric of a day, and whether it breaks its limit."""
 
-    name: str
-    value: float
-    low: float
-    high: float
-    n: int
+    metric: str
+    limit: float
+    shown: Interval  # of the final value; of worst cases the value is the running one
+    method: Literal["interval", "expected", "bounds"]
+    broken: bool
+    holds: bool  # the value itself is within the limit, and final
 
 
-def metrics(day: Day) -> Iterator[Metric]:
-    """The metrics that are defined, with the upper ends that the labels still missing could lift them to.
+def judge(day: Day, spec: ModelSpec) -> Iterator[Judged]:
+    """Each metric that has a limit and enough outcomes, if anything can be said about it.
 
-    While labels are missing from a cohort, those that came are no sample of all: bad news is often late, or early. Each
-    missing one is therefore counted as right. A day that is final has no missing labels: those that did not come
-    by then will not. The area under the curve has no such bound and is given for final days only.
+    Nothing of a metric that rests on fewer than `spec.objectives.min_window_n` outcomes. Of a day that is not final
+    only rates of classes are judged: of others nobody knows what the missing labels may still change.
     """
-    missing = 0 if day.final else max(0, day.expected - day.labelled)
-    if day.accuracy is not None:
-        yield _rate("accuracy", day.accuracy, day.classified, missing)
-    if day.tp is not None and day.fp is not None and day.fn is not None:
-        if day.precision is not None:
-            yield _rate("precision", day.precision, day.tp + day.fp, missing)
-        if day.recall is not None:
-            yield _rate("recall", day.recall, day.tp + day.fn, missing)
-        if day.f1 is not None:
-            wrong = day.fp + day.fn
-            low, _ = f1_interval(day.tp, wrong)
-            _, high = f1_interval(day.tp + missing, wrong)
-            yield Metric("f1", day.f1, low, high, day.tp + wrong)
-    if day.roc_auc is not None and day.final:
-        low, high = roc_auc_interval(day.roc_auc, day.scored_positives, day.scored - day.scored_positives)
-        yield Metric("roc_auc", day.roc_auc, low, high, day.scored)
-
-
-def judge(day: Day, spec: ModelSpec) -> list[Detection]:
-    """A detection for each limit of `spec.performance` that the whole interval lies below.
-
-    Nothing for a metric that rests on fewer than `spec.objectives.min_window_n` predictions. The id comes from model,
-    version, role, metric and day: what is found again is the same detection.
-    """
-    found = []
-    for metric in metrics(day):
-        limit: float | None = getattr(spec.performance, metric.name)
-        if limit is None or metric.n < spec.objectives.min_window_n or metric.high >= limit:
+    for metric in METRICS:
+        limit: float | None = getattr(spec.performance, metric)
+        now = day.metrics.get(metric)
+        if limit is None or now is None or day.rests_on(metric) < spec.objectives.min_window_n:
             continue
-        labels = f"{day.labelled:,} of {day.expected:,} labels" if day.expected else f"{day.labelled:,} labels"
-        state = "the day is final" if day.final else "it stays below even if every missing label shows it right"
-        subject = f"{_NAMES[metric.name]} of {day.role} {day.version} {when(day.day_ms, day.day_ms + DAY_MS)}"
-        found.append(
-            Detection(
-                id=findings.id_of("performance", day.model, day.version, day.role, metric.name, day.day_ms),
-                model=day.model,
-                version=day.version,
-                signal=metric.name,
-                kind="performance",
-                method="interval",
-                start_ms=day.day_ms,
-                end_ms=day.day_ms + DAY_MS,
-                direction="down",
-                statistic=metric.value,
-                threshold=limit,
-                effect=limit - metric.value,
-                p_value=None,
-                before=limit,
-                after=metric.value,
-                n=metric.n,
-                reference="",
-                detail=(
-                    f"{subject} was {metric.value:.3f} (95 %: {metric.low:.3f} to {metric.high:.3f}), below its limit "
-                    f"of {limit:g}, with {labels}; {state}"
-                ),
-            )
+        upper = metric in UPPER
+        if day.state != "provisional":
+            broken = now.low > limit if upper else now.high < limit
+            yield Judged(metric, limit, now, "interval", broken, now.value <= limit if upper else now.value >= limit)
+        elif (expectation := day.expectations.get(metric)) is not None:
+            yield _provisional(day, metric, limit, now, expectation)
+
+
+def _provisional(day: Day, metric: str, limit: float, now: Interval, expectation: Expectation) -> Judged:
+    final = (expectation.coverage or 1.0) * day.expected
+    come = min(1.0, day.labelled / final) if final else 1.0
+    known = come * day.elapsed
+    if expectation.estimate is None:
+        shown, method = Interval(now.value, expectation.low, expectation.high), "bounds"
+        middle = expectation.low if metric in UPPER else expectation.high
+        open_ = 0.0
+    else:
+        shown, method = Interval(expectation.estimate, expectation.low, expectation.high), "expected"
+        middle = expectation.estimate
+        open_ = middle - expectation.low if metric in UPPER else expectation.high - middle
+    # The interval of the labels that came, as narrow as it will be when all have come.
+    chance = (now.value - now.low if metric in UPPER else now.high - now.value) * math.sqrt(come)
+    reach = math.hypot(open_, chance) / math.sqrt(max(known, LEAST_KNOWN))
+    broken = known >= LEAST_KNOWN and (middle - reach > limit if metric in UPPER else middle + reach < limit)
+    return Judged(metric, limit, shown, method, broken, holds=False)  # type: ignore[arg-type]
+
+
+def cause(day: Day, metric: str, times: int) -> str:
+    """The id of a finding about a metric of a day, which `times` findings came before."""
+    whose = (day.model, day.version, day.role, metric, day.day_ms)
+    return findings.id_of("performance", *whose, *((times,) if times else ()))
+
+
+def broken(day: Day, judged: Judged, times: int) -> Detection:
+    """That the day breaks a limit."""
+    side = "above" if judged.metric in UPPER else "below"
+    low, high = _text(judged.metric, judged.shown.low), _text(judged.metric, judged.shown.high)
+    value, limit = _text(judged.metric, judged.shown.value), f"its limit of {judged.limit:g}"
+    subject = _subject(day, judged.metric)
+    labels = f"{day.labelled:,} of {day.expected:,} labels" if day.expected else f"{day.labelled:,} labels"
+    if judged.method == "interval":
+        why = "the day is final" if day.state == "final" else "labels came or were corrected after it was final"
+        detail = f"{subject} was {value} (95 %: {low} to {high}), {side} {limit}, with {labels}; {why}"
+    elif judged.method == "expected":
+        coverage = day.expectations[judged.metric].coverage
+        share = f", {words.share(coverage)} are expected" if coverage is not None else ""
+        detail = (
+            f"{subject} will be {value} (95 %: {low} to {high}), {side} {limit}, when all labels have come: {labels} "
+            f"are there{share}, and the labels that came show {_text(judged.metric, day.metrics[judged.metric].value)}"
         )
-    return found
+    else:
+        worst = low if judged.metric in UPPER else high
+        detail = (
+            f"{subject} is {value}, {side} {limit}, with {labels}; it stays so whatever the missing labels say: "
+            f"{worst} is the best it can become ({day.expectations[judged.metric].reason})"
+        )
+    return _finding(day, judged, times, judged.method, f"{detail}.")
 
 
-def _rate(name: str, value: float, n: int, missing: int) -> Metric:
-    k = round(value * n)  # exact: the value is k / n
-    low, _ = wilson(k, n)
-    _, high = wilson(k + missing, n + missing)
-    return Metric(name, value, low, high, n)
+def withdrawn(day: Day, judged: Judged, times: int) -> Detection:
+    """That a day which was found to break a limit does not."""
+    side = "above" if judged.metric in UPPER else "below"
+    low, high = _text(judged.metric, judged.shown.low), _text(judged.metric, judged.shown.high)
+    detail = (
+        f"{_subject(day, judged.metric)} is {_text(judged.metric, judged.shown.value)} (95 %: {low} to {high}) now "
+        f"that labels have come or were corrected, and not {side} its limit of {judged.limit:g} as was found before."
+    )
+    return _finding(day, judged, times, "withdrawn", detail)
+
+
+def _finding(day: Day, judged: Judged, times: int, method: str, detail: str) -> Detection:
+    metric, limit, shown = judged.metric, judged.limit, judged.shown
+    ends = sorted(
+        ((shown.low - limit), (shown.high - limit)) if metric in UPPER else (limit - shown.high, limit - shown.low)
+    )
+    down = (metric in UPPER) == (method == "withdrawn")
+    return Detection(
+        id=cause(day, metric, times),
+        model=day.model,
+        version=day.version,
+        role=day.role,
+        signal=metric,
+        kind="performance",
+        method=method,
+        start_ms=day.day_ms,
+        end_ms=day.day_ms + DAY_MS,
+        direction="down" if down else "up",
+        statistic=shown.value,
+        threshold=limit,
+        effect=shown.value - limit if metric in UPPER else limit - shown.value,
+        low=ends[0],
+        high=ends[1],
+        p_value=None,
+        before=limit,
+        after=shown.value,
+        n=day.rests_on(metric),
+        reference="",
+        detail=detail,
+    )
+
+
+def _subject(day: Day, metric: str) -> str:
+    so_far = "" if day.elapsed >= 1 else ", of the predictions so far,"
+    return f"{words.subject(metric)} of {day.role} {day.version} {words.when(day.day_ms, day.day_ms + DAY_MS)}{so_far}"
+
+
+def _text(metric: str, value: float) -> str:
+    return words.number(value) if metric in {"mae", "rmse"} else f"{value:.3f}"

@@ -1,33 +1,57 @@
-"""The watch over daily performance: asks ClickHouse for the days that are not settled and publishes what broke a limit.
+"""The watch over daily performance: asks ClickHouse for the days that can change and publishes what broke a limit.
 
 In the walk: `app.py` runs it on a timer, on any number of workers. Detections have ids that come from their cause, and
-those that stand in `detections` already are not published again.
+those that stand in `detections` already are not published again. A day that is restated is judged anew: a limit that it
+breaks only now is a finding, and so is that a limit which it was said to break holds.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from driftline_schemas.records import Detection
-from driftline_schemas.spec import PerformanceRules
+from driftline_schemas.spec import ModelSpec, PerformanceRules
 from driftline_streams.kernel import findings
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.effects import Named
+from driftline_streams.kernel.limits import DAY_MS
 from driftline_streams.kernel.query import Query
-from driftline_streams.performance.objectives import Day, judge
+from driftline_streams.performance import objectives
+from driftline_streams.performance.objectives import METRICS, Day, Expectation, Interval
 
-DAYS = """
+_COUNTS = ("tp", "fp", "tn", "fn", "classified", "scored", "measured", "lists")
+_EPOCH = "1970-01-01"
+
+DAYS = f"""
 SELECT
-    model, version, role, toUnixTimestamp(day) * 1000 AS day_ms, state != 'provisional' AS final, expected, labelled,
-    classified, tp, fp, fn, scored, scored_positives, accuracy, precision, recall, f1, roc_auc
+    version, role, toUnixTimestamp(toDateTime(day, 'UTC')) * 1000 AS day_ms, state, expected, labelled,
+    {", ".join(_COUNTS)}, {", ".join(f"{name}, {name}_low, {name}_high" for name in METRICS)},
+    toString(computed_at) AS computed
 FROM performance_daily
-WHERE model = {model:String} AND day > toDate({after:String})
+WHERE model = {{model:String}}
+    AND (day > toDate({{after:String}}) OR computed_at >= {{since:DateTime64(3, 'UTC')}})
 ORDER BY day, version, role
 """
 
-KNOWN = "SELECT id FROM detections WHERE model = {model:String} AND kind = 'performance' AND start > {after:String}"
+EXPECTED = """
+SELECT
+    version, role, toUnixTimestamp(toDateTime(day, 'UTC')) * 1000 AS day_ms, metric, labelled,
+    estimate, low, high, coverage_expected AS coverage, reason
+FROM performance_expected
+WHERE model = {model:String} AND day >= toDate({from:String})
+"""
+
+KNOWN = """
+SELECT id FROM detections
+WHERE model = {model:String} AND kind = 'performance' AND start >= toDateTime64({from:String}, 3, 'UTC')
+"""
+
+CLOCK = """
+SELECT max(toUnixTimestamp(window) + width_s) * 1000 AS clock_ms FROM windows WHERE model = {model:String} AND dim = ''
+"""
 
 
 class Watch:
@@ -37,36 +61,96 @@ class Watch:
         self._catalog = catalog
         self._prefix = prefix
         self._query = query
-        self._settled: dict[str, tuple[PerformanceRules, str]] = {}  # model → its limits, its last settled day
+        # Model to its limits, its last settled day, and the time at which the newest of its sums were computed.
+        self._settled: dict[str, tuple[PerformanceRules, str, str]] = {}
 
     async def __call__(self, now_ms: int) -> Named:
         """One round over all models with limits; raises what the query raises, and the next round makes up for it.
 
-        A day is judged anew until it is final, and with new limits from the beginning.
+        A day is judged anew until it is final and whenever its sums change, and with new limits from the beginning.
         """
         found: list[Detection] = []
         for spec in self._catalog.specs():
             if spec.performance == PerformanceRules():
                 continue
-            limits, after = self._settled.get(spec.model, (spec.performance, "1970-01-01"))
+            limits, after, since = self._settled.get(spec.model, (spec.performance, _EPOCH, _EPOCH))
             if limits != spec.performance:
-                after = "1970-01-01"
-            bounds = {"model": spec.model, "after": after}
-            days = [Day(**row | {"final": bool(row["final"])}) for row in await self._query(DAYS, bounds)]
-            broken = [detection for day in days for detection in judge(day, spec)]
-            known = {row["id"] for row in await self._query(KNOWN, bounds)} if broken else set()
-            new = [detection for detection in broken if detection.id not in known]
+                after = since = _EPOCH
+            rows = await self._query(DAYS, {"model": spec.model, "after": after, "since": since})
+            days = await self._days(spec.model, rows)
+            new = await self._judge(spec, days)
             found += new
             if not new:  # else when they are known: until then nobody has promised that they were published
-                self._settled[spec.model] = (spec.performance, _settled(days, after))
+                since = max((row["computed"] for row in rows), default=since)
+                self._settled[spec.model] = (spec.performance, max(after, _settled(days, after)), since)
         return _result(found, self._prefix, now_ms)
+
+    async def _days(self, model: str, rows: Sequence[Mapping[str, Any]]) -> list[Day]:
+        """The rows with what is expected of those that are not final."""
+        open_ms = [int(row["day_ms"]) for row in rows if row["state"] == "provisional"]
+        if not open_ms:
+            return [_day(model, row, {}, 1.0) for row in rows]
+        (clock,) = await self._query(CLOCK, {"model": model})
+        expected: dict[tuple[Any, ...], dict[str, Expectation]] = {}
+        for each in await self._query(EXPECTED, {"model": model, "from": _date(min(open_ms))}):
+            # What was expected from fewer labels is out of date; the next round has the new one.
+            whose = (each["version"], each["role"], each["day_ms"], each["labelled"])
+            mine = expected.setdefault(whose, {})
+            mine[each["metric"]] = Expectation(*(each[name] for name in Expectation._fields))
+        found = []
+        for row in rows:
+            whose = (row["version"], row["role"], row["day_ms"], row["labelled"])
+            elapsed = min(1.0, max(0.0, (clock["clock_ms"] - row["day_ms"]) / DAY_MS))
+            found.append(_day(model, row, expected.get(whose, {}), elapsed))
+        return found
+
+    async def _judge(self, spec: ModelSpec, days: Sequence[Day]) -> list[Detection]:
+        """What is to be said about these days and has not been said."""
+        judged = [(day, each) for day in days for each in objectives.judge(day, spec)]
+        judged = [(day, each) for day, each in judged if each.broken or each.holds]
+        if not judged:
+            return []
+        first = _date(min(day.day_ms for day, _ in judged))
+        known = {row["id"] for row in await self._query(KNOWN, {"model": spec.model, "from": first})}
+        new = []
+        for day, each in judged:
+            times = 0
+            while objectives.cause(day, each.metric, times) in known:
+                times += 1
+            said_broken = times % 2 == 1
+            if each.broken and not said_broken:
+                new.append(objectives.broken(day, each, times))
+            elif each.holds and said_broken:
+                new.append(objectives.withdrawn(day, each, times))
+        return new
+
+
+def _day(model: str, row: Mapping[str, Any], expectations: Mapping[str, Expectation], elapsed: float) -> Day:
+    intervals = {name: Interval(*(row[f"{name}{end}"] for end in ("", "_low", "_high"))) for name in METRICS}
+    return Day(
+        model=model,
+        version=row["version"],
+        role=row["role"],
+        day_ms=int(row["day_ms"]),
+        state=row["state"],
+        elapsed=elapsed,
+        expected=row["expected"],
+        labelled=row["labelled"],
+        counts={name: row[name] for name in _COUNTS if row[name] is not None},
+        metrics={name: each for name, each in intervals.items() if None not in each},
+        expectations=expectations,
+    )
 
 
 def _settled(days: Collection[Day], after: str) -> str:
     """The last day up to which all are final."""
-    open_ms = min((day.day_ms for day in days if not day.final), default=None)
+    open_ms = min((day.day_ms for day in days if day.state == "provisional"), default=None)
     final_ms = [day.day_ms for day in days if open_ms is None or day.day_ms < open_ms]
-    return dt.datetime.fromtimestamp(max(final_ms) / 1000, dt.UTC).date().isoformat() if final_ms else after
+    return _date(max(final_ms)) if final_ms else after
+
+
+def _date(ms: int) -> str:
+    return dt.datetime.fromtimestamp(ms / 1000, dt.UTC).date().isoformat()
 
 
 def _result(found: Sequence[Detection], prefix: str, now_ms: int) -> Named:
