@@ -6,8 +6,10 @@ way of every other detection.
 A final day breaks a limit when its 95 % interval lies beyond it. A day that is not final is looked at again and again
 while labels come, and each look is a chance of a false alarm. So its interval is wider: 1.96 / √t standard errors, t
 being the share of the day's truth that is there (O'Brien and Fleming 1979): a day that is just at its limit alarms at
-most twice as often as by one look at the end, however often one looks. The interval holds two things: what the missing
-labels may still change, and chance as large as it will be in the end; they add up as squares (Zou and Donner 2008).
+most twice as often as by one look at the end, however often one looks. Of a day that is not over nobody knows what it
+will hold in the end, and 3.29 standard errors are asked for: while its outcomes become a thousand times as many, one in
+50 days at the limit reaches them (Siegmund 1985). The interval holds two things: what the missing labels may still
+change, and chance as large as it will be in the end; they add up as squares (Zou and Donner 2008).
 """
 
 from __future__ import annotations
@@ -23,10 +25,12 @@ from driftline_schemas.records import Detection
 from driftline_schemas.spec import ModelSpec, PerformanceRules
 from driftline_streams.kernel import findings, words
 from driftline_streams.kernel.limits import DAY_MS
+from driftline_streams.kernel.significance import Z_95
 
 METRICS = tuple(each.name for each in msgspec.structs.fields(PerformanceRules))
 UPPER = frozenset({"log_loss", "brier", "ece", "mae", "rmse", "mape"})  # limits that a value may not exceed
 LEAST_KNOWN = 0.01  # share of a day's truth with which it is looked at: 20 standard errors
+SURE = 3.29  # standard errors, of a day that is not over
 
 _RESTS_ON = {  # counts that a metric is made of
     "precision": ("tp", "fp"),
@@ -67,7 +71,7 @@ class Day:
     role: Literal["champion", "challenger", "shadow"]
     day_ms: int
     state: Literal["provisional", "final", "restated"]
-    elapsed: float = 1.0  # share of the day that is over
+    over: bool = True
     expected: int  # predictions that were answered
     labelled: int
     counts: Mapping[str, float]  # "tp", "classified", "measured", …
@@ -112,7 +116,6 @@ def judge(day: Day, spec: ModelSpec) -> Iterator[Judged]:
 def _provisional(day: Day, metric: str, limit: float, now: Interval, expectation: Expectation) -> Judged:
     final = (expectation.coverage or 1.0) * day.expected
     come = min(1.0, day.labelled / final) if final else 1.0
-    known = come * day.elapsed
     if expectation.estimate is None:
         shown, method = Interval(now.value, expectation.low, expectation.high), "bounds"
         middle = expectation.low if metric in UPPER else expectation.high
@@ -121,10 +124,12 @@ def _provisional(day: Day, metric: str, limit: float, now: Interval, expectation
         shown, method = Interval(expectation.estimate, expectation.low, expectation.high), "expected"
         middle = expectation.estimate
         open_ = middle - expectation.low if metric in UPPER else expectation.high - middle
-    # The interval of the labels that came, as narrow as it will be when all have come.
-    chance = (now.value - now.low if metric in UPPER else now.high - now.value) * math.sqrt(come)
-    reach = math.hypot(open_, chance) / math.sqrt(max(known, LEAST_KNOWN))
-    broken = known >= LEAST_KNOWN and (middle - reach > limit if metric in UPPER else middle + reach < limit)
+    chance = now.value - now.low if metric in UPPER else now.high - now.value
+    if day.over:  # as narrow as it will be when all labels have come
+        reach = math.hypot(open_, chance * math.sqrt(come)) / math.sqrt(max(come, LEAST_KNOWN))
+    else:
+        reach = math.hypot(open_, chance) * SURE / Z_95
+    broken = come >= LEAST_KNOWN and (middle - reach > limit if metric in UPPER else middle + reach < limit)
     return Judged(metric, limit, shown, method, broken, holds=False)  # type: ignore[arg-type]
 
 
@@ -203,7 +208,7 @@ def _finding(day: Day, judged: Judged, times: int, method: str, detail: str) -> 
 
 
 def _subject(day: Day, metric: str) -> str:
-    so_far = "" if day.elapsed >= 1 else ", of the predictions so far,"
+    so_far = "" if day.over else ", of the predictions so far,"
     return f"{words.subject(metric)} of {day.role} {day.version} {words.when(day.day_ms, day.day_ms + DAY_MS)}{so_far}"
 
 

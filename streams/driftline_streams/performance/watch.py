@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -24,6 +25,7 @@ from driftline_streams.performance.objectives import METRICS, Day, Expectation, 
 
 _COUNTS = ("tp", "fp", "tn", "fn", "classified", "scored", "measured", "lists")
 _EPOCH = "1970-01-01"
+CURRENT = 0.9  # of the predictions of a day that what is expected must speak of
 
 DAYS = f"""
 SELECT
@@ -38,7 +40,7 @@ ORDER BY day, version, role
 
 EXPECTED = """
 SELECT
-    version, role, toUnixTimestamp(toDateTime(day, 'UTC')) * 1000 AS day_ms, metric, labelled,
+    version, role, toUnixTimestamp(toDateTime(day, 'UTC')) * 1000 AS day_ms, metric, n, labelled,
     estimate, low, high, coverage_expected AS coverage, reason
 FROM performance_expected
 WHERE model = {model:String} AND day >= toDate({from:String})
@@ -89,19 +91,25 @@ class Watch:
         """The rows with what is expected of those that are not final."""
         open_ms = [int(row["day_ms"]) for row in rows if row["state"] == "provisional"]
         if not open_ms:
-            return [_day(model, row, {}, 1.0) for row in rows]
+            return [_day(model, row, {}, over=True) for row in rows]
         (clock,) = await self._query(CLOCK, {"model": model})
         expected: dict[tuple[Any, ...], dict[str, Expectation]] = {}
+        spoken_of: dict[tuple[Any, ...], int] = {}
+        joined: Counter[tuple[str, int]] = Counter()  # in all roles
+        for row in rows:
+            joined[row["version"], row["day_ms"]] += row["labelled"]
         for each in await self._query(EXPECTED, {"model": model, "from": _date(min(open_ms))}):
-            # What was expected from fewer labels is out of date; the next round has the new one.
             whose = (each["version"], each["role"], each["day_ms"], each["labelled"])
-            mine = expected.setdefault(whose, {})
-            mine[each["metric"]] = Expectation(*(each[name] for name in Expectation._fields))
+            expected.setdefault(whose, {})[each["metric"]] = Expectation(*(each[name] for name in Expectation._fields))
+            spoken_of[whose] = each["n"]
         found = []
         for row in rows:
             whose = (row["version"], row["role"], row["day_ms"], row["labelled"])
-            elapsed = min(1.0, max(0.0, (clock["clock_ms"] - row["day_ms"]) / DAY_MS))
-            found.append(_day(model, row, expected.get(whose, {}), elapsed))
+            # From fewer labels, or of far fewer predictions, it is out of date: the next round has it anew.
+            own = row["expected"] - joined[row["version"], row["day_ms"]] + row["labelled"]
+            current = spoken_of.get(whose, 0) >= CURRENT * own
+            over = clock["clock_ms"] >= row["day_ms"] + DAY_MS
+            found.append(_day(model, row, expected.get(whose, {}) if current else {}, over=over))
         return found
 
     async def _judge(self, spec: ModelSpec, days: Sequence[Day]) -> list[Detection]:
@@ -125,7 +133,7 @@ class Watch:
         return new
 
 
-def _day(model: str, row: Mapping[str, Any], expectations: Mapping[str, Expectation], elapsed: float) -> Day:
+def _day(model: str, row: Mapping[str, Any], expectations: Mapping[str, Expectation], *, over: bool) -> Day:
     intervals = {name: Interval(*(row[f"{name}{end}"] for end in ("", "_low", "_high"))) for name in METRICS}
     return Day(
         model=model,
@@ -133,7 +141,7 @@ def _day(model: str, row: Mapping[str, Any], expectations: Mapping[str, Expectat
         role=row["role"],
         day_ms=int(row["day_ms"]),
         state=row["state"],
-        elapsed=elapsed,
+        over=over,
         expected=row["expected"],
         labelled=row["labelled"],
         counts={name: row[name] for name in _COUNTS if row[name] is not None},
