@@ -6,7 +6,7 @@ ARGS ?=
 SEEDS ?= 20
 SEED_FROM ?= 1
 
-.PHONY: demo test chaos bench bench-drift bench-join flights freshness growth memory calibrate run-length check lint format lock clean help
+.PHONY: demo test chaos bench bench-drift bench-join flights freshness growth memory calibrate nowcast run-length check lint format lock clean help
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -48,6 +48,9 @@ growth: $(VENV)/dev.stamp ## what an event costs with many models, features and 
 
 calibrate: $(VENV)/dev.stamp ## how long each detector runs without a false alarm; renews the table that thresholds come from
 	$(BIN)/python -m driftline_streams.detectors.calibrate
+
+nowcast: $(VENV)/dev.stamp ## whether what is expected of young days holds their final value; writes docs/late-truth.md
+	$(BIN)/python -m tests.bench.nowcast $(ARGS)
 
 run-length: $(VENV)/dev.stamp ## whether false alarms are as rare as stated; writes docs/false-alarms.md
 	$(BIN)/python -m tests.bench.run_length $(ARGS)

@@ -43,17 +43,29 @@ class Scenario:
 
 SCENARIOS = (
     Scenario("bad news is late"),
-    Scenario("rare positives", base_rate=0.02, n=2_000),
+    Scenario("one positive in 50, 2,000 predictions", base_rate=0.02, n=2_000),
     Scenario("half positives", base_rate=0.5),
-    Scenario("slow", medians_h=(80.0, 110.0, 60.0, 140.0)),
-    Scenario("few predictions", n=100),
+    Scenario("slow: 80, 110, 60 and 140 h", medians_h=(80.0, 110.0, 60.0, 140.0)),
+    Scenario("100 predictions", n=100),
     Scenario("slower by 2 % a day", drift=0.02),
     Scenario("quicker by 2 % a day", drift=-0.02),
     Scenario("days differ by a fifth", daily=0.2),
     Scenario("half as quick at once", jump=0.7),
     Scenario("the model breaks", found=0.4),
 )
-AGES_H = (0, 12, 24, 48, 96)  # after the end of the day
+AGES_H = (0, 24, 96)  # after the end of the day
+ABOUT = """## Measured
+
+`make nowcast`: in how many of {runs} runs, in percent, the 95 % interval held the value that the day has when it is
+final: the nowcast's, and after the stroke the Wilson interval of the labels that had come by then. Each run is a
+model of its own with {days} days of 1,000 predictions (unless the case says otherwise), a fifth of them positive,
+of which three quarters are found; one in ten negatives is a false alarm. Delays are log-normal (σ 0.8) with medians
+of 30 h for `tp`, 50 h for `fp`, 15 h for `tn` and 80 h for `fn`; 95 % get a label, if it comes within ten days. The
+age is counted from the end of the day. *Least* is the measure of the six that was held least often, *width* that of
+the accuracy, *worst cases* how many of the runs had nothing else for some measure.
+
+| case | age | accuracy | precision | recall | specificity | F1 | least | coverage | width | worst cases |
+|---|---|---|---|---|---|---|---|---|---|---|"""
 
 
 def classes(scenario: Scenario, rng: np.random.Generator, size: int) -> np.ndarray:
@@ -141,17 +153,36 @@ def _holds(found: Expected, truth: float) -> bool:
     return found.low - 1e-9 <= truth <= found.high + 1e-9
 
 
+def line(scenario: Scenario, age_h: int, held: Mapping[str, Held]) -> str:
+    """A row of the table."""
+
+    def both(name: str) -> str:
+        return f"{100 * held[name].nowcast:.1f} / {100 * held[name].naive:.1f}"
+
+    least = min(held, key=lambda name: held[name].nowcast)
+    cells = [
+        scenario.name,
+        f"{age_h} h",
+        *(both(name) for name in ("accuracy", "precision", "recall", "specificity")),
+        f"{100 * held['f1'].nowcast:.1f}",
+        f"{100 * held[least].nowcast:.1f}",
+        f"{100 * held['accuracy'].coverage:.1f}",
+        f"±{100 * held['accuracy'].width / 2:.1f}",
+        f"{100 * max(each.fallen_back for each in held.values()):.0f}",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
 def main() -> None:
     """Measure, print and write the table."""
-    runs = 100 if "--quick" in sys.argv else 500
+    runs = 50 if "--quick" in sys.argv else 500
+    lines = []
     for scenario in SCENARIOS:
         for age_h in AGES_H:
-            for name, held in measure(scenario, age_h, runs).items():
-                print(
-                    f"{scenario.name:32} {age_h:4} h {name:18} held {held.nowcast:.3f} naive {held.naive:.3f} "
-                    f"bounds {held.fallen_back:.2f} width {held.width:.3f} coverage {held.coverage:.3f}",
-                    flush=True,
-                )
+            lines.append(line(scenario, age_h, measure(scenario, age_h, runs)))
+            print(lines[-1], flush=True)
+    head = PAGE.read_text().partition(MARK)[0]
+    PAGE.write_text(f"{head}{MARK}\n\n{ABOUT.format(runs=runs, days=DAYS)}\n" + "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":
