@@ -7,7 +7,7 @@ day of the champion's. Lists are not paired: their items share a request.
 
 from __future__ import annotations
 
-MAX_APART_DAYS = 31  # between the two answers: how far back and ahead a day's requests are looked for
+MAX_APART_DAYS = 7  # between two answers to a request: how far back and ahead a day looks for the others
 
 _MAGNITUDE = 1e75  # of an error: its square must stay finite
 
