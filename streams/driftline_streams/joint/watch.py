@@ -14,7 +14,7 @@ import numpy as np
 
 from driftline_schemas.spec import ModelSpec, Reference
 from driftline_streams.joint import finding
-from driftline_streams.kernel import budget, joint
+from driftline_streams.kernel import budget, joint, judged
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.effects import Named
 from driftline_streams.kernel.findings import Window
@@ -32,13 +32,6 @@ FROM windows
 WHERE model = {model:String} AND dim = '' AND window >= toDateTime({from_s:UInt32}, 'UTC')
 GROUP BY version, day_s
 ORDER BY day_s, version
-"""
-
-JUDGED = """
-SELECT DISTINCT version, toUnixTimestamp(window) AS day_s
-FROM drift
-WHERE model = {model:String} AND signal = {signal:String} AND width_s = {width_s:UInt32}
-    AND window >= toDateTime({from_s:UInt32}, 'UTC')
 """
 
 # In the order of the hash of their places in Kafka: asked again, the sample is the same. Of 2 million events it takes
@@ -85,16 +78,15 @@ class Watch:
                     yield await self._judge(spec, reference, day, now_ms)
 
     async def _due(self, model: str) -> list[Day]:
-        bounds = {"model": model, "from_s": self._from_s.get(model, 0)}
-        found = await self._query(DAYS, bounds)
-        known = await self._query(JUDGED, bounds | {"signal": finding.SIGNAL, "width_s": DAY_S}) if found else []
-        judged = {Day(row["version"], int(row["day_s"])) for row in known}
+        from_s = self._from_s.get(model, 0)
+        found = await self._query(DAYS, {"model": model, "from_s": from_s})
+        known = await judged.days(self._query, model, finding.SIGNAL, from_s) if found else set()
         days = [Day(row["version"], int(row["day_s"])) for row in found]
         newest_s: dict[str, int] = {}
         for row in found:
             newest_s[row["version"]] = max(newest_s.get(row["version"], 0), int(row["last_s"]))
         over = [day for day in days if day.start_s + DAY_S + GRACE_S <= newest_s[day.version]]
-        due = [day for day in over if day not in judged]
+        due = [day for day in over if day not in known]
         if len(over) < len(days) and not any(self._reference(model, day) for day in due):
             self._from_s[model] = min(day.start_s for day in days if day not in over)
         return due

@@ -10,11 +10,12 @@ What is usual are the labels of the reference, else the first ones of the versio
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from driftline_schemas.records import Moments
 from driftline_schemas.spec import Reference
+from driftline_streams.kernel import judged
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.effects import Named
 from driftline_streams.kernel.findings import Window
@@ -53,13 +54,6 @@ ORDER BY version, start_s
 SETTINGS do_not_merge_across_partitions_select_final = 1
 """
 
-JUDGED = """
-SELECT version, toUnixTimestamp(max(window)) AS start_s, toUnixTimestamp(max(window + width_s)) AS end_s
-FROM drift
-WHERE model = {model:String} AND signal = {signal:String} AND dim = ''
-GROUP BY version
-"""
-
 
 class LabelWatch:
     """The watch over the labels of all models."""
@@ -74,13 +68,13 @@ class LabelWatch:
         for row in await self._query(MODELS, {}):
             spec = self._catalog.spec(row["model"])
             days = await self._query(DAYS, {"model": spec.model})
-            known = await self._query(JUDGED, {"model": spec.model, "signal": SIGNAL})
-            judged_s = {each["version"]: int(each["end_s"]) for each in known}
+            known = await judged.days(self._query, spec.model, SIGNAL)
             for version in dict.fromkeys(each["version"] for each in days):
                 mine = _settled([each for each in days if each["version"] == version], spec.label_horizon_s)
                 reference = self._catalog.reference(spec.model, version)
                 given = _given(reference)
-                for usual, window in _windows(mine, given, spec.drift.min_n, judged_s.get(version, 0)):
+                left = {day.start_s for day in mine if (version, day.start_s) not in known}
+                for usual, window in _windows(mine, given, spec.drift.min_n, left):
                     against = reference.id if reference and given else ""
                     span = Window(spec.model, version, against, window.start_s * 1000, window.end_s * 1000)
                     name = f"labels:{spec.model}:{version}:{window.start_s}-{window.end_s}"
@@ -112,9 +106,9 @@ def _given(reference: Reference | None) -> Labels | None:
 
 
 def _windows(
-    days: Sequence[Labels], usual: Labels | None, least: int, judged_s: int
+    days: Sequence[Labels], usual: Labels | None, least: int, left: Collection[int]
 ) -> Iterator[tuple[Labels, Labels]]:
-    """What is usual, and each window of at least `least` labels that begins at `judged_s` or later."""
+    """What is usual, and each window of at least `least` labels of days in a row that are `left` to be judged."""
     window: Labels | None = None
     learnt = usual is not None
     for day in days:
@@ -122,7 +116,8 @@ def _windows(
             usual = day if usual is None else usual.merge(day)
             learnt = usual.n >= LEARNT_LABELS and usual.end_s - usual.start_s >= LEARNT_S
             continue
-        if day.start_s < judged_s:
+        if day.start_s not in left:
+            window = None
             continue
         window = day if window is None else window.merge(day)
         if usual is not None and window.n >= least:
