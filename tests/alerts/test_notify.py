@@ -12,7 +12,7 @@ from driftline_schemas.spec import AlertRules, FeatureSpec, ModelSpec, Owners
 from driftline_streams.alerts import notify as notify_module
 from driftline_streams.alerts import policy
 from driftline_streams.alerts.notify import Notify, NotifyResult
-from driftline_streams.detectors import facts, silence
+from driftline_streams.detectors.quality import facts, silence
 from driftline_streams.errors import BrokenInvariant
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.performance import label_flow

@@ -16,10 +16,11 @@ import numpy as np
 
 from driftline_schemas.records import Errors, Moments
 from driftline_schemas.spec import DriftRules, ModelSpec
-from driftline_streams.detectors import budget, drift
-from driftline_streams.detectors.errors import ErrorsState, ErrorStream
-from driftline_streams.detectors.levels import watch_of
-from driftline_streams.detectors.watch import Point
+from driftline_streams.detectors import budget
+from driftline_streams.detectors.changes.errors import ErrorsState, ErrorStream
+from driftline_streams.detectors.changes.levels import watch_of
+from driftline_streams.detectors.changes.watch import Point
+from driftline_streams.detectors.window_tests import drift
 from driftline_streams.kernel import histogram, moments
 from driftline_streams.reference.build import build
 from driftline_streams.windows.cells import WideCell

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from driftline_schemas.spec import DriftRules, ModelSpec
 from driftline_streams.detectors import budget, calibrate, run_lengths
-from driftline_streams.detectors.online import Adwin, PageHinkley
+from driftline_streams.detectors.changes.online import Adwin, PageHinkley
 from driftline_streams.kernel import budget as shares
 
 from .builders import DAY, HOUR

@@ -7,7 +7,7 @@ import pytest
 
 from driftline_schemas.records import Errors
 from driftline_schemas.spec import DriftRules, ModelSpec
-from driftline_streams.detectors.confidence import Confidence
+from driftline_streams.detectors.quality.confidence import Confidence
 
 from .builders import DAY, HOUR
 

@@ -17,8 +17,8 @@ from scipy import stats
 
 from driftline_schemas.records import Detection, Moments
 from driftline_schemas.spec import DriftRules, ModelSpec, Profile, Reference
-from driftline_streams.detectors import drift
 from driftline_streams.detectors.budget import Thresholds, thresholds
+from driftline_streams.detectors.window_tests import drift
 from driftline_streams.kernel import divergence, histogram, moments
 from driftline_streams.kernel.drift import Result, rows
 from driftline_streams.kernel.limits import OTHER_CATEGORY

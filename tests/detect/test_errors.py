@@ -13,10 +13,10 @@ from river.drift import binary as river
 
 from driftline_schemas.records import Detection, Errors
 from driftline_schemas.spec import DriftRules, ModelSpec
-from driftline_streams.detectors import errors as errors_module
 from driftline_streams.detectors import run_lengths
-from driftline_streams.detectors.binary import BinaryDetector, Ddm, Eddm, HddmA, HddmW
-from driftline_streams.detectors.errors import WARM_UP, ErrorsState, ErrorStream
+from driftline_streams.detectors.changes import errors as errors_module
+from driftline_streams.detectors.changes.binary import BinaryDetector, Ddm, Eddm, HddmA, HddmW
+from driftline_streams.detectors.changes.errors import WARM_UP, ErrorsState, ErrorStream
 
 from .builders import DAY, HOUR, Worker, partial, window
 

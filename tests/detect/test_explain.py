@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from driftline_schemas.records import Moments, Share
 from driftline_schemas.spec import Profile, Reference, Slice
-from driftline_streams.detectors import explain
-from driftline_streams.detectors.explain import shares
+from driftline_streams.detectors.window_tests import explain
+from driftline_streams.detectors.window_tests.explain import shares
 from driftline_streams.kernel import divergence, histogram, moments
 from driftline_streams.kernel.limits import OTHER_SEGMENT
 from driftline_streams.reference.build import build

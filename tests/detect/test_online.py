@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from driftline_streams.detectors.online import Adwin, Detector, PageHinkley
+from driftline_streams.detectors.changes.online import Adwin, Detector, PageHinkley
 
 MAKE = pytest.mark.parametrize("make", [lambda: Adwin(0.002), lambda: PageHinkley(50.0)], ids=["adwin", "page_hinkley"])
 Make = Callable[[], Detector]

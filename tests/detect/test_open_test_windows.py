@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from driftline_schemas.records import Clock, Detection, Partial
 from driftline_schemas.spec import DriftRules, FeatureSpec, ModelSpec, Reference
-from driftline_streams.detectors.open_test_windows import MAX_CARRIED
+from driftline_streams.detectors.window_tests.open_test_windows import MAX_CARRIED
 from driftline_streams.ingest import Ingest
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.divergence import leading_bins

@@ -10,7 +10,7 @@ import pytest
 
 from driftline_schemas.records import Detection, Moments
 from driftline_schemas.spec import FeatureSpec, ModelSpec, QualityRules, Reference, Slice
-from driftline_streams.detectors.quality import MOST, check, skew
+from driftline_streams.detectors.quality.checks import MOST, check, skew
 from driftline_streams.kernel import histogram, moments
 from driftline_streams.kernel.limits import OTHER_CATEGORY
 from driftline_streams.reference.build import build

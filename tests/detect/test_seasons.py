@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from driftline_schemas.spec import ModelSpec, Reference
-from driftline_streams.detectors import budget, drift
+from driftline_streams.detectors import budget
+from driftline_streams.detectors.window_tests import drift
 from driftline_streams.kernel import moments
 from driftline_streams.kernel.histogram import Ints, bin_index
 from driftline_streams.kernel.limits import DAY_MS

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from driftline_schemas.records import Detection
 from driftline_schemas.spec import ModelSpec
-from driftline_streams.detectors.silence import LEAST_MS, MOST_MS, NEAR_MS, Gaps, Silence, Voice, limit_ms
+from driftline_streams.detectors.quality.silence import LEAST_MS, MOST_MS, NEAR_MS, Gaps, Silence, Voice, limit_ms
 
 from .builders import DAY, HOUR, MINUTE, SECOND
 

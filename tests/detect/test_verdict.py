@@ -9,7 +9,7 @@ import pytest
 from driftline_schemas.records import Detection, Moments
 from driftline_schemas.spec import ModelSpec, Reference
 from driftline_streams.detectors.budget import thresholds
-from driftline_streams.detectors.verdict import Judge, Verdict
+from driftline_streams.detectors.window_tests.verdict import Judge, Verdict
 from driftline_streams.kernel import histogram, moments
 from driftline_streams.reference.build import build
 from driftline_streams.windows.cells import WideCell

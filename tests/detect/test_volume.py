@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from driftline_schemas.spec import ModelSpec, QualityRules, Reference, Rhythm
-from driftline_streams.detectors.volume import SPREAD, check
+from driftline_streams.detectors.quality.volume import SPREAD, check
 from driftline_streams.reference.build import build
 from driftline_streams.windows.cells import WideCell
 

@@ -14,10 +14,10 @@ from scipy import stats
 
 from driftline_schemas.records import Moments
 from driftline_schemas.spec import DriftRules, ModelSpec, Profile, Reference
-from driftline_streams.detectors import shapes, skew
-from driftline_streams.detectors.levels import watch_of
-from driftline_streams.detectors.noise import Noise
-from driftline_streams.detectors.watch import WARM_UP, Change, Point, Watch, WatchState
+from driftline_streams.detectors.changes import shapes, skew
+from driftline_streams.detectors.changes.levels import watch_of
+from driftline_streams.detectors.changes.noise import Noise
+from driftline_streams.detectors.changes.watch import WARM_UP, Change, Point, Watch, WatchState
 from driftline_streams.kernel import moments
 from driftline_streams.reference.build import build
 
@@ -121,7 +121,7 @@ def test_windows_that_wander_and_return_raise_little_because_neighbours_vary_tog
         return sum(not change.shape for change in feed(watch(), windows))
 
     few = alarms()
-    monkeypatch.setattr("driftline_streams.detectors.noise.NEIGHBOURS", math.inf)
+    monkeypatch.setattr("driftline_streams.detectors.changes.noise.NEIGHBOURS", math.inf)
     assert few <= 4
     assert alarms() > 2 * few
 

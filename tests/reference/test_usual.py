@@ -147,8 +147,8 @@ def test_constant_missing_and_odd_columns_do_no_harm() -> None:
 
 
 def test_findings_on_real_days_are_those_beyond_them() -> None:
-    from driftline_streams.detectors import drift
     from driftline_streams.detectors.budget import thresholds
+    from driftline_streams.detectors.window_tests import drift
     from driftline_streams.kernel.histogram import bin_index
     from driftline_streams.windows.cells import WideCell
 

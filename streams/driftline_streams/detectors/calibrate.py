@@ -14,8 +14,8 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from driftline_streams.detectors.binary import BinaryDetector, Ddm, Eddm, HddmA, HddmW
-from driftline_streams.detectors.online import Adwin, PageHinkley
+from driftline_streams.detectors.changes.binary import BinaryDetector, Ddm, Eddm, HddmA, HddmW
+from driftline_streams.detectors.changes.online import Adwin, PageHinkley
 from driftline_streams.detectors.run_lengths import SHARES, STREAM, TABLE, Measured, key
 
 SEED = 20

@@ -25,17 +25,17 @@ import cramjam
 import msgspec
 
 from driftline_schemas.records import Partial
-from driftline_streams.detectors.errors import ErrorsState, ErrorStream
-from driftline_streams.detectors.features import Features, FeaturesState
-from driftline_streams.detectors.levels import Levels, LevelsState
-from driftline_streams.detectors.open_test_windows import (
+from driftline_streams.detectors.changes.errors import ErrorsState, ErrorStream
+from driftline_streams.detectors.changes.features import Features, FeaturesState
+from driftline_streams.detectors.changes.levels import Levels, LevelsState
+from driftline_streams.detectors.quality.silence import Silence
+from driftline_streams.detectors.window_tests.open_test_windows import (
     OpenTestWindows,
     Segments,
     Widths,
     WidthState,
     widths_of,
 )
-from driftline_streams.detectors.silence import Silence
 from driftline_streams.errors import BrokenInvariant
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.windows.cells import WideCell

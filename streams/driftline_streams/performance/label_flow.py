@@ -5,7 +5,7 @@ slowly, and nobody notices for weeks. From the predictions served and from how m
 so long, it follows how many labels were to be expected since the last one. Of a Poisson number of 20 none comes with a
 chance of 2e-9; but labels come in heaps, rest at night and are delivered once a day. So the silence must also be longer
 than usual ones, twice: in expected labels of event time, and in hours of the wall clock. Longer is 2 + 20/m times the
-longest of `m` gaps, which a gap among its like is once in about 40 m (Rényi 1953; see `detectors/silence.py`). Both
+longest of `m` gaps, which a gap among its like is once in about 40 m (Rényi 1953; `detectors.quality.silence`). Both
 must be, so a replay of history finds nothing while labels are on their way, whatever their times.
 
 A model that never had labels is never found, nor one whose labels are known for less than two days.

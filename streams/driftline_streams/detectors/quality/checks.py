@@ -13,8 +13,8 @@ from itertools import groupby
 
 from driftline_schemas.records import Detection
 from driftline_schemas.spec import ModelSpec, Reference
-from driftline_streams.detectors import schema, soundness
-from driftline_streams.detectors.facts import LEAST_N, Fact, Seen
+from driftline_streams.detectors.quality import schema, soundness
+from driftline_streams.detectors.quality.facts import LEAST_N, Fact, Seen
 from driftline_streams.kernel import findings, words
 from driftline_streams.kernel.rates import wilson
 from driftline_streams.kernel.signals import FEATURE

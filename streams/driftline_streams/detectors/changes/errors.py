@@ -20,8 +20,9 @@ from msgspec import Struct, field
 
 from driftline_schemas.records import Detection, Errors
 from driftline_schemas.spec import ModelSpec
-from driftline_streams.detectors import binary, budget, run_lengths
-from driftline_streams.detectors.confidence import Confidence
+from driftline_streams.detectors import budget, run_lengths
+from driftline_streams.detectors.changes import binary
+from driftline_streams.detectors.quality.confidence import Confidence
 from driftline_streams.kernel import findings, words
 from driftline_streams.kernel.limits import DAY_MS
 

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import msgspec
 from river import stats
 
-from driftline_streams.detectors import river_drift
+from driftline_streams.detectors.changes import river_drift
 
 # ADWIN's bound has a term for values in [0, 1] that is too cautious for others. Twice the value halves that term: a
 # fifth less delay at no false alarm in 200,000; four times gave two.

@@ -25,9 +25,10 @@ from msgspec import Struct, field
 
 from driftline_schemas.records import Moments
 from driftline_schemas.spec import DriftRules, Profile
-from driftline_streams.detectors import budget, shapes, skew
-from driftline_streams.detectors.noise import Noise
-from driftline_streams.detectors.online import Adwin, Detector, PageHinkley
+from driftline_streams.detectors import budget
+from driftline_streams.detectors.changes import shapes, skew
+from driftline_streams.detectors.changes.noise import Noise
+from driftline_streams.detectors.changes.online import Adwin, Detector, PageHinkley
 from driftline_streams.kernel import moments
 from driftline_streams.kernel.rhythm import HOUR_MS, Expected
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from driftline_streams.detectors.facts import CHANCE, LEAST_N, Fact, Method, Seen, count
+from driftline_streams.detectors.quality.facts import CHANCE, LEAST_N, Fact, Method, Seen, count
 from driftline_streams.kernel import words
 from driftline_streams.kernel.rates import wilson
 from driftline_streams.kernel.signals import FEATURE

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import msgspec
 from river import stats
 
-from driftline_streams.detectors.river_drift import binary
+from driftline_streams.detectors.changes.river_drift import binary
 
 _MEAN: Any = stats.Mean
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from driftline_schemas.spec import DriftRules
-from driftline_streams.detectors.pairs import Pairs
+from driftline_streams.detectors.window_tests.pairs import Pairs
 from driftline_streams.kernel import divergence, shifts, significance, usual, wasserstein
 from driftline_streams.kernel.histogram import Floats
 from driftline_streams.kernel.limits import OTHER_CATEGORY

@@ -10,8 +10,8 @@ from msgspec import Struct, field
 from driftline_schemas.records import Detection
 from driftline_schemas.spec import ModelSpec, Reference
 from driftline_streams.detectors import budget
-from driftline_streams.detectors.levels import changes, watch_of
-from driftline_streams.detectors.watch import Point, Watch, WatchState
+from driftline_streams.detectors.changes.levels import changes, watch_of
+from driftline_streams.detectors.changes.watch import Point, Watch, WatchState
 from driftline_streams.kernel import moments
 from driftline_streams.kernel.signals import FEATURE
 from driftline_streams.windows.cells import WideCell

@@ -12,8 +12,9 @@ import msgspec
 
 from driftline_schemas.records import Detection
 from driftline_schemas.spec import ModelSpec, Reference
-from driftline_streams.detectors import drift, explain, quality, volume
 from driftline_streams.detectors.budget import Thresholds
+from driftline_streams.detectors.quality import checks, volume
+from driftline_streams.detectors.window_tests import drift, explain
 from driftline_streams.kernel.drift import rows
 from driftline_streams.kernel.effects import Rows
 from driftline_streams.windows.cells import WideCell
@@ -61,7 +62,7 @@ class Judge(NamedTuple):
         drifted = [drift.finding(span, result) for result in results if result.state == "drift"]
         cells = {(segment.dim, segment.value): segment for segment in segments}
         whole = [_explained(each, self.reference, window, cells) for each in drifted if not each.dim]
-        found += whole + quality.skew(self.spec, self.version, self.reference, window, whole, tested=tested)
+        found += whole + checks.skew(self.spec, self.version, self.reference, window, whole, tested=tested)
         found += parts + [each for each in drifted if each.dim]
         compared = any(result.state != "insufficient data" and not result.dim for result in results)
         return Verdict(found, [rows(span, results, now_ms)], compared)
@@ -71,7 +72,7 @@ class Judge(NamedTuple):
         return self.spec, self.version, self.reference
 
     def _sound(self, cell: WideCell) -> list[Detection]:
-        return quality.check(*self._whose, cell)
+        return checks.check(*self._whose, cell)
 
 
 def _explained(

@@ -20,7 +20,7 @@ import numpy as np
 
 from driftline_schemas.records import Detection
 from driftline_schemas.spec import ModelSpec, Reference
-from driftline_streams.detectors.silence import SIGNAL
+from driftline_streams.detectors.quality.silence import SIGNAL
 from driftline_streams.kernel import findings, words
 from driftline_streams.kernel.limits import DAY_MS
 from driftline_streams.kernel.rhythm import WEEK, coverage

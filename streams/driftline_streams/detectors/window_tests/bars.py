@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from driftline_streams.detectors.pairs import Pairs
+from driftline_streams.detectors.window_tests.pairs import Pairs
 from driftline_streams.kernel import divergence, words
 from driftline_streams.kernel.histogram import Floats
 from driftline_streams.kernel.limits import OTHER_CATEGORY

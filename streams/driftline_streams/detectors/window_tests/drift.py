@@ -17,9 +17,9 @@ import numpy as np
 
 from driftline_schemas.records import Detection
 from driftline_schemas.spec import DriftRules, Profile, Reference
-from driftline_streams.detectors import bars, measures, pairs, wording
 from driftline_streams.detectors.budget import Thresholds
-from driftline_streams.detectors.measures import METHODS, Measured, Method, Tests
+from driftline_streams.detectors.window_tests import bars, measures, pairs, wording
+from driftline_streams.detectors.window_tests.measures import METHODS, Measured, Method, Tests
 from driftline_streams.kernel import drift, moments
 from driftline_streams.kernel.drift import Result, State
 from driftline_streams.kernel.findings import Window

@@ -18,7 +18,7 @@ from msgspec import Struct, field
 from driftline_schemas.records import Detection
 from driftline_schemas.spec import ModelSpec, Reference
 from driftline_streams.detectors import budget
-from driftline_streams.detectors.verdict import Judge
+from driftline_streams.detectors.window_tests.verdict import Judge
 from driftline_streams.kernel.clock import window_start
 from driftline_streams.kernel.effects import Rows
 from driftline_streams.kernel.signals import FEATURE

@@ -13,7 +13,7 @@ from msgspec import Struct, field
 from driftline_schemas.records import Detection, Moments
 from driftline_schemas.spec import ModelSpec, Reference
 from driftline_streams.detectors.budget import allowed
-from driftline_streams.detectors.watch import Change, Point, Watch, WatchState
+from driftline_streams.detectors.changes.watch import Change, Point, Watch, WatchState
 from driftline_streams.kernel import findings, moments, sketch, words
 from driftline_streams.kernel.rhythm import Expected, expected
 from driftline_streams.windows.cells import BaseCell

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator
 from typing import Literal
 
-from driftline_streams.detectors.facts import ANSWERS, CHANCE, IDS, Fact, Seen, count
+from driftline_streams.detectors.quality.facts import ANSWERS, CHANCE, IDS, Fact, Seen, count
 from driftline_streams.kernel import extremes, histogram, rhythm, words
 from driftline_streams.kernel.limits import OTHER_CATEGORY
 from driftline_streams.kernel.rates import wilson
