@@ -292,6 +292,7 @@ class Pipeline:
         if result.outcomes_name:
             await self._carry_out(result.outcomes_name, result.outcomes)
         self.metrics.joined.inc(result.joined)
+        self.metrics.unanswered.inc(result.unanswered)
         self.metrics.orphaned.inc(result.orphaned)
         self.metrics.waiting.set(result.waiting)
 

@@ -71,7 +71,7 @@ QUESTIONS: dict[str, tuple[tuple[str, ...], str]] = {
     "labels": (
         ("partition", "offset"),
         """
-        SELECT * EXCEPT (topic, ingested_at, timestamp, position), toUnixTimestamp64Milli(timestamp) AS timestamp_ms
+        SELECT * EXCEPT (topic, ingested_at, timestamp), toUnixTimestamp64Milli(timestamp) AS timestamp_ms
         FROM labels
         """,
     ),
@@ -79,9 +79,7 @@ QUESTIONS: dict[str, tuple[tuple[str, ...], str]] = {
         ("model", "prediction_id"),
         """
         SELECT
-            * EXCEPT (
-                timestamp, label_timestamp, kind, confidence, label_probability, position, source, precedence, joined_at
-            ),
+            * EXCEPT (timestamp, label_timestamp, joined_at),
             toUnixTimestamp64Milli(timestamp) AS timestamp_ms,
             toUnixTimestamp64Milli(label_timestamp) AS label_ms
         FROM outcomes FINAL

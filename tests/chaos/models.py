@@ -40,6 +40,7 @@ SPECS = (
         objectives=Objectives(latency_p99_ms=512.0, error_rate=0.3, min_window_n=4),
         drift=DriftRules(min_n=100),
         performance=PerformanceRules(accuracy=0.8),
+        label_sources=["audit", "back office"],
         alerts=AlertRules(cooldown_s=1800, on_critical="rollback"),
         owners=Owners(model="models@example.org", data="data@example.org", system="ops@example.org"),
     ),
@@ -54,16 +55,18 @@ SPECS = (
         alerts=AlertRules(cooldown_s=3600),
     ),
     ModelSpec(model="topics", kind="multiclass", feature_window_s=60, test_windows_s=(600,)),
+    ModelSpec(model="shop", kind="ranking", feature_window_s=60, test_windows_s=(600,), label_sources=["clicks"]),
     # Its labels come long after its horizon: all of them are orphans.
     ModelSpec(model="brief", kind="binary", positive="yes", label_horizon_s=2),
 )
 
 VERSIONS = {  # model → version, role and share of the events
-    "fraud": (("1", "champion", 0.34), ("2", "challenger", 0.2)),
-    "eta": (("7", "champion", 0.2),),
+    "fraud": (("1", "champion", 0.34), ("2", "challenger", 0.18)),
+    "eta": (("7", "champion", 0.18),),
     "topics": (("a", "champion", 0.1), ("b", "shadow", 0.06)),
+    "shop": (("1", "champion", 0.05),),
     "brief": (("1", "champion", 0.04),),
-    "stray": (("0", "champion", 0.06),),  # nobody described it
+    "stray": (("0", "champion", 0.05),),  # nobody described it
 }
 
 
@@ -80,7 +83,8 @@ def event(rng: np.random.Generator, model: str, version: str, role: str, place: 
         event["status"] = "error"
         event["error"] = {"type": str(rng.choice(["Timeout", "KeyError"])), "message": 'it\'s a "test"\n'}
     else:
-        event |= {"fraud": _fraud, "eta": _eta, "topics": _topics, "brief": _brief, "stray": _stray}[model](rng, place)
+        answers = {"fraud": _fraud, "eta": _eta, "topics": _topics, "shop": _shop, "brief": _brief, "stray": _stray}
+        event |= answers[model](rng, place)
     event["features"] = _features(rng, model, place)
     if rng.random() < 0.3:
         event |= {"request_id": f"r{rng.integers(1 << 30)}", "user_id": "u", "trace_id": "t" * 32, "span_id": "s" * 16}
@@ -116,6 +120,10 @@ def _topics(rng: np.random.Generator, place: float) -> dict[str, Any]:
         "confidence": first,
         "probabilities": {"sport": first, "politics": 1 - first},
     }
+
+
+def _shop(rng: np.random.Generator, place: float) -> dict[str, Any]:
+    return {"prediction": quarters(rng.normal(2, 1)), "request_id": f"list {int(place * 300)}"}
 
 
 def _brief(rng: np.random.Generator, place: float) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def expect(traffic: Traffic) -> Expected:
     references = {(reference.model, reference.version): reference for reference in traffic.references}
     predictions = _good(traffic, "predictions")
     labels = _good(traffic, "labels")
-    joined = join(predictions.values(), labels.values(), specs)
+    joined = join(predictions.values(), labels, specs)
     judged = performance(predictions.values(), joined.outcomes)
     return Expected(
         tables={
@@ -39,7 +39,10 @@ def expect(traffic: Traffic) -> Expected:
             "windows": windows(predictions.values(), specs),
             "features": features(predictions.values(), specs, references),
             "outliers": outliers(predictions, references),
-            "labels": {place: label(message.record, message.time_ms) for place, message in labels.items()},
+            "labels": {
+                place: label(message.record, message.time_ms, specs[message.record["model"]].label_sources)
+                for place, message in labels.items()
+            },
             "outcomes": joined.outcomes,
             "performance": judged,
             "rejected": _rejected(traffic),

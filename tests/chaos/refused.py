@@ -44,8 +44,12 @@ def bad_labels(rng: np.random.Generator, n: int) -> Iterator[Message]:
         (b"{", Reason.MALFORMED_JSON),
         (None, Reason.EMPTY),
         (_without(good, "label"), Reason.MISSING_FIELD),
-        (_encoded(good, label="late"), Reason.WRONG_TYPE),
+        (_encoded(good, label="late"), Reason.WRONG_KIND),
+        (_encoded(good, position=1), Reason.WRONG_KIND),
         (_encoded(good, weight=-1.0), Reason.OUT_OF_RANGE),
+        (_encoded(good, prediction_id=""), Reason.OUT_OF_RANGE),
+        (_encoded(good, weight=2.0).replace(b"2.0", b"NaN"), Reason.MALFORMED_JSON),
+        (_encoded(good, label=[3.0]), Reason.WRONG_TYPE),
         (_encoded(good, timestamp=17), Reason.TIMESTAMP_OUT_OF_RANGE),
     ]
     for _ in range(n):

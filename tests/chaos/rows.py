@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 Row = dict[str, Any]
@@ -46,9 +47,9 @@ def named(value: float | str | bool) -> str:
     return str(value).removesuffix(".0")
 
 
-def label(told: Row, time_ms: int) -> Row:
-    """A label as `labels` has it."""
-    value = told["label"]
+def label(told: Row, time_ms: int, sources: Sequence[str]) -> Row:
+    """A label as `labels` has it; `sources` are those the spec trusts."""
+    value, source = told["label"], told.get("source", "")
     return {
         "prediction_id": told["prediction_id"],
         "model": told["model"],
@@ -56,6 +57,7 @@ def label(told: Row, time_ms: int) -> Row:
         "label_value": value if isinstance(value, float) else None,
         "timestamp_ms": time_ms,
         "weight": told.get("weight", 1.0),
-        "source": told.get("source", ""),
-        "trust": 0,
+        "source": source,
+        "trust": 65_535 - sources.index(source) if source in sources else 0,
+        "position": told.get("position"),
     }

@@ -27,6 +27,7 @@ JITTER_S = 6.0
 SPAN_S = 3_600.0  # of event time
 CODA_S = 7_200.0  # the last events of all, which close every window before them
 HOUR_MS = 3_600_000
+SOURCES = ("", "audit", "back office", "clicks", "a guess")  # of labels, trusted differently by each model
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,28 +110,34 @@ def _everywhere(rng: np.random.Generator, name: str, time_ms: int, at: float) ->
 
 
 def _labels(rng: np.random.Generator, predictions: list[Message]) -> Iterator[Message]:
+    flooded = next(message for message in predictions if message.record["model"] == "fraud" and message.at > 0.1)
     for prediction in predictions:
         told = prediction.record
         model = told["model"]
         if model == "stray" or rng.random() < 0.08 or prediction.at >= 1.0:
             continue
-        truth = _truth(rng, told)
         delay_ms = int(rng.exponential(600_000)) + 60_000
         chance = rng.random()
         early = chance < 0.03
         at = prediction.at - 0.03 if early else min(0.999, prediction.at + rng.exponential(0.05))
         time_ms = prediction.time_ms + (-1000 if early else delay_ms)
-        first = _label(told, truth, time_ms, max(0.0, at))
+        if chance < 0.005:  # too early for any prediction
+            time_ms -= DAY_MS
+        first = _label(rng, told, time_ms, max(0.0, at))
         yield first
         if chance > 0.97:  # told twice
             yield replace(first, at=min(0.999, at + 0.02))
-        elif chance > 0.93:  # corrected, in either order
-            corrected = _truth(rng, told)
+        elif chance > 0.87:  # corrected, in either order, perhaps by a source that is trusted less
             moved = rng.uniform(-0.02, 0.05)
-            yield _label(told, corrected, time_ms + 5000, min(0.999, max(0.0, at + moved)), weight=2.0)
+            later_ms = int(rng.choice([-5000, 0, 5000]))
+            yield _label(rng, told, time_ms + later_ms, min(0.999, max(0.0, at + moved)), weight=2.0)
         if rng.random() < 0.01:  # about nothing
-            ghost = {**told, "prediction_id": f"ghost-{told['prediction_id']}"}
-            yield _label(ghost, truth, time_ms, max(0.0, at))
+            yield _label(rng, {**told, "prediction_id": f"ghost-{told['prediction_id']}"}, time_ms, max(0.0, at))
+    for _ in range(
+        200
+    ):  # more about one prediction than about others, before it and after, within and out of its times
+        time_ms = flooded.time_ms + int(rng.choice([-2 * DAY_MS, -1000, 5000, 60_000]))
+        yield _label(rng, flooded.record, time_ms, float(rng.uniform(0.0, 0.2)))
 
 
 def _truth(rng: np.random.Generator, told: dict[str, Any]) -> Any:
@@ -141,16 +148,30 @@ def _truth(rng: np.random.Generator, told: dict[str, Any]) -> Any:
         return prediction if prediction is not None and rng.random() < 0.7 else "arts"
     if model == "brief":
         return str(rng.choice(["yes", "no"]))
+    if model == "shop":
+        clicks: list[Any] = [True, False, 1.0, 0.0, 2.5]
+        return clicks[rng.integers(len(clicks))]
     right = rng.random() < (0.95 if told["version"] == "1" else 0.5)
     value = bool(prediction) == right
     return float(value) if rng.random() < 0.2 else value
 
 
-def _label(told: dict[str, Any], truth: Any, time_ms: int, at: float, weight: float | None = None) -> Message:
-    if told["model"] == "brief":
+def _label(rng: np.random.Generator, told: dict[str, Any], time_ms: int, at: float, weight: float = 1.0) -> Message:
+    model = told["model"]
+    if model == "brief":
         time_ms += 60_000
-    record = {"prediction_id": told["prediction_id"], "model": told["model"], "label": truth, "timestamp": time_ms}
-    if weight is not None:
-        record |= {"weight": weight, "source": "back office"}
+    record = {
+        "prediction_id": told["prediction_id"],
+        "model": model,
+        "label": _truth(rng, told),
+        "timestamp": time_ms,
+    }
+    if weight != 1.0:
+        record["weight"] = weight
+    source = SOURCES[rng.integers(len(SOURCES))]
+    if source:
+        record["source"] = source
+    if model == "shop" and rng.random() < 0.9:
+        record["position"] = int(rng.integers(1, 11))
     key = record["prediction_id"].encode()
     return Message("labels", zlib.crc32(key) % PARTITIONS, at, key, msgspec.json.encode(record), record, time_ms)

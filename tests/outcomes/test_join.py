@@ -293,21 +293,33 @@ async def test_every_order_of_arrival_ends_in_the_same_outcomes(database: ClickH
         predictions(i, *({"prediction_id": f"p{j}", "timestamp": NOW_MS - j} for j in range(i, i + 10)))
         for i in range(0, n, 10)
     ]
+    spec = ModelSpec(model="m", kind="multiclass", label_sources=["first", "second"], label_horizon_s=86_400)
     truths = [
-        (f"p{rng.randrange(int(n * 1.1))}", f"l{i}", NOW_MS + rng.randrange(1000) * 1000 + i) for i in range(2 * n)
+        (
+            f"p{rng.randrange(int(n * 1.1))}",
+            f"l{i}",
+            NOW_MS + rng.randrange(1000) * 1000 + i + (2 * DAY_MS if rng.random() < 0.1 else 0),  # after the horizon
+            rng.choice(["first", "second", "third", "fourth"]),
+        )
+        for i in range(2 * n)
     ]
     steps: list[Any] = [*events, *truths]
     rng.shuffle(steps)
     worker = Worker(database, recent=Recent(max_events=40), waiting=Waiting(max_labels=100))
-    now_ms = NOW_MS
+    worker.catalog.update(spec)
+    now_ms = NOW_MS + 2 * DAY_MS
     while steps:
         now_ms += 700
         taken, steps = steps[:25], steps[25:]
         for rows in (step for step in taken if not isinstance(step, tuple)):
             await worker.stored(rows, remember=rng.random() < 0.7)
-        await worker.labelled(*(label(*step) for step in taken if isinstance(step, tuple)), now_ms=now_ms)
+        told = [label(*step[:3], source=step[3]) for step in taken if isinstance(step, tuple)]
+        await worker.labelled(*told, now_ms=now_ms)
         if rng.random() < 0.1:  # killed
-            offset, worker = worker.offset, Worker(database, recent=Recent(max_events=40), waiting=Waiting(100))
+            offset, worker = (
+                worker.offset,
+                Worker(database, worker.catalog, Recent(max_events=40), waiting=Waiting(100)),
+            )
             worker.offset = offset
             await worker.join.recover([LABELS], now_ms)
         await worker.retried(now_ms)
@@ -316,8 +328,9 @@ async def test_every_order_of_arrival_ends_in_the_same_outcomes(database: ClickH
         await worker.retried(now_ms)
         await worker.retried(now_ms + 1000)
     served = {f"p{i}" for i in range(n)}
-    expected: dict[str, tuple[int, str]] = {}
-    for prediction_id, value, at_ms in truths:
-        if prediction_id in served:
-            expected[prediction_id] = max(expected.get(prediction_id, (0, "")), (at_ms, value))
-    assert await worker.outcomes() == {prediction_id: value for prediction_id, (_, value) in expected.items()}
+    expected: dict[str, tuple[int, int, str]] = {}
+    for prediction_id, value, at_ms, source in truths:
+        if prediction_id in served and at_ms < NOW_MS + DAY_MS:
+            trust = {"first": 2, "second": 1}.get(source, 0)
+            expected[prediction_id] = max(expected.get(prediction_id, (0, 0, "")), (trust, at_ms, value))
+    assert await worker.outcomes() == {prediction_id: value for prediction_id, (_, _, value) in expected.items()}

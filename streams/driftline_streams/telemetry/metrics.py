@@ -30,6 +30,9 @@ class Metrics:
             "driftline_overflow", "Values, features or segments beyond a bound", ["bound"], registry=registry
         )
         self.joined = Counter("driftline_labels_joined", "Labels that found their prediction", registry=registry)
+        self.unanswered = Counter(
+            "driftline_labels_unanswered", "Labels for predictions that had failed", registry=registry
+        )
         self.orphaned = Counter("driftline_labels_orphaned", "Labels given up after the horizon", registry=registry)
         self.waiting = Gauge("driftline_labels_waiting", "Labels whose prediction has not come yet", registry=registry)
         self.alerts = Counter("driftline_alerts", "Alerts raised", ["severity"], registry=registry)
