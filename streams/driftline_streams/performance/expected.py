@@ -40,7 +40,7 @@ WHERE model = {model:String} AND stage = 'latest' AND dim = '' AND n > 0
 COHORTS = """
 SELECT version, role, toUnixTimestamp(toDateTime(day, 'UTC')) AS day_s, n, delays, confusion, correct, classified_weight
 FROM performance FINAL
-WHERE model = {model:String} AND stage = 'latest' AND dim = '' AND n > 0
+WHERE model = {model:String} AND stage = 'latest' AND dim = '' AND notEmpty(delays)
     AND day >= toDate(toDateTime({from_s:UInt32}, 'UTC'))
 """
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from driftline_schemas.records import Detection
@@ -27,14 +27,19 @@ _COUNTS = ("tp", "fp", "tn", "fn", "classified", "scored", "measured", "lists")
 _EPOCH = "1970-01-01"
 CURRENT = 0.9  # of the predictions of a day that what is expected must speak of
 
+CHANGED = """
+SELECT toString(performance.day) AS changed, toString(max(computed_at)) AS newest
+FROM performance
+WHERE model = {model:String} AND stage = 'latest' AND dim = '' AND computed_at >= {since:DateTime64(3, 'UTC')}
+GROUP BY performance.day
+"""
+
 DAYS = f"""
 SELECT
     version, role, toUnixTimestamp(toDateTime(day, 'UTC')) * 1000 AS day_ms, state, expected, labelled,
-    {", ".join(_COUNTS)}, {", ".join(f"{name}, {name}_low, {name}_high" for name in METRICS)},
-    toString(computed_at) AS computed
+    {", ".join(_COUNTS)}, {", ".join(f"{name}, {name}_low, {name}_high" for name in METRICS)}
 FROM performance_daily
-WHERE model = {{model:String}}
-    AND (day > toDate({{after:String}}) OR computed_at >= {{since:DateTime64(3, 'UTC')}})
+WHERE model = {{model:String}} AND day IN {{days:Array(Date)}}
 ORDER BY day, version, role
 """
 
@@ -57,14 +62,14 @@ SELECT max(toUnixTimestamp(window) + width_s) * 1000 AS clock_ms FROM windows WH
 
 
 class Watch:
-    """The watch over the models whose specs set limits; it remembers up to which day each model is settled."""
+    """The watch over the models whose specs set limits; it remembers which days of each model are not final."""
 
     def __init__(self, catalog: Catalog, prefix: str, query: Query) -> None:
         self._catalog = catalog
         self._prefix = prefix
         self._query = query
-        # Model to its limits, its last settled day, and the time at which the newest of its sums were computed.
-        self._settled: dict[str, tuple[PerformanceRules, str, str]] = {}
+        # Model to its limits, the time at which the newest of its sums were computed, and its days that are not final.
+        self._judged: dict[str, tuple[PerformanceRules, str, set[str]]] = {}
 
     async def __call__(self, now_ms: int) -> Named:
         """One round over all models with limits; raises what the query raises, and the next round makes up for it.
@@ -75,16 +80,19 @@ class Watch:
         for spec in self._catalog.specs():
             if spec.performance == PerformanceRules():
                 continue
-            limits, after, since = self._settled.get(spec.model, (spec.performance, _EPOCH, _EPOCH))
+            limits, since, open_days = self._judged.get(spec.model, (spec.performance, _EPOCH, set()))
             if limits != spec.performance:
-                after = since = _EPOCH
-            rows = await self._query(DAYS, {"model": spec.model, "after": after, "since": since})
+                since, open_days = _EPOCH, set()
+            changed = await self._query(CHANGED, {"model": spec.model, "since": since})
+            asked = sorted({row["changed"] for row in changed} | open_days)
+            rows = await self._query(DAYS, {"model": spec.model, "days": asked}) if asked else []
             days = await self._days(spec.model, rows)
             new = await self._judge(spec, days)
             found += new
             if not new:  # else when they are known: until then nobody has promised that they were published
-                since = max((row["computed"] for row in rows), default=since)
-                self._settled[spec.model] = (spec.performance, max(after, _settled(days, after)), since)
+                since = max((row["newest"] for row in changed), default=since)
+                left = {_date(day.day_ms) for day in days if day.state == "provisional"}
+                self._judged[spec.model] = (spec.performance, since, left)
         return _result(found, self._prefix, now_ms)
 
     async def _days(self, model: str, rows: Sequence[Mapping[str, Any]]) -> list[Day]:
@@ -148,13 +156,6 @@ def _day(model: str, row: Mapping[str, Any], expectations: Mapping[str, Expectat
         metrics={name: each for name, each in intervals.items() if None not in each},
         expectations=expectations,
     )
-
-
-def _settled(days: Collection[Day], after: str) -> str:
-    """The last day up to which all are final."""
-    open_ms = min((day.day_ms for day in days if day.state == "provisional"), default=None)
-    final_ms = [day.day_ms for day in days if open_ms is None or day.day_ms < open_ms]
-    return _date(max(final_ms)) if final_ms else after
 
 
 def _date(ms: int) -> str:
