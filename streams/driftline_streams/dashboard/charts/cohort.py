@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from typing import Any, Protocol, TypeVar
 
 from driftline_streams.dashboard import markup
-from driftline_streams.dashboard.charts.frame import Option, Palette, time_axis, value_axis
+from driftline_streams.dashboard.charts.frame import Option, Palette, rounded, series, time_axis, value_axis
 from driftline_streams.dashboard.metrics import Metric
+from driftline_streams.dashboard.queries.performance import Coverage
 from driftline_streams.dashboard.spans import DAY_S, Span
 
 GRAIN_S = {"day": DAY_S, "week": 7 * DAY_S, "month": 31 * DAY_S}
 _LEAST_S = {"day": DAY_S, "week": 7 * DAY_S, "month": 28 * DAY_S}
+MOST_BARS = 120
 PROVISIONAL, RESTATED = "provisional", "restated"
 
 
@@ -65,6 +67,30 @@ def cohort_axis(palette: Palette, starts: Sequence[int], span: Span, grain: str,
 def said(points: Sequence[list[float | None]], about: dict[int, list[str]]) -> list[Option]:
     """Points of a line with what their tooltip says, by time (Unix s)."""
     return [{"value": point, "about": about.get(int(point[0] or 0) // 1000, [])} for point in points]
+
+
+def covered(rows: Sequence[Coverage], version: str, shade: str, **more: Any) -> Option:
+    """How many of the labels of each cohort of a version are there, as bars, or as a line where bars would be hairs."""
+    points = [
+        {
+            "value": [row.at_s * 1000, rounded(row.labelled / row.predictions) if row.predictions else None],
+            "about": [f"{row.labelled:,} of {row.predictions:,} labels of {version} are there"],
+        }
+        for row in rows
+        if row.version == version
+    ]
+    if len(points) > MOST_BARS:
+        return series(version, points, shade, lineStyle={"width": 1.5}, **more)
+    return {
+        "type": "bar",
+        "name": version,
+        "data": points,
+        "itemStyle": {"color": shade, "opacity": 0.7},
+        "barMaxWidth": 18,
+        "barGap": "0%",
+        "emphasis": {"disabled": True},
+        **more,
+    }
 
 
 def told(metric: Metric, value: float | None) -> str:

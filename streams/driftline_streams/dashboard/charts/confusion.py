@@ -45,7 +45,7 @@ def confusion(cells: Sequence[Cell], *, palette: Palette) -> Option:
         if cell.actual not in names or cell.predicted not in names:
             continue
         share = cell.n / of_truth[cell.actual] if of_truth[cell.actual] else 0.0
-        dark = share > 0.5
+        deep = share > (0.75 if palette.dark else 0.5)  # enough for the ground to be nearer to ink than to surface
         data.append(
             {
                 # ECharts draws the first category at the bottom.
@@ -60,7 +60,7 @@ def confusion(cells: Sequence[Cell], *, palette: Palette) -> Option:
                     f"{markup.count(round(cell.n))} of {markup.count(round(of_truth[cell.actual]))}: "
                     f"{markup.percent(share)}",
                 ],
-                "label": {"color": palette.surface if dark else palette.ink},
+                "label": {"color": palette.surface if deep else palette.ink},
             }
         )
     axis = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from driftline_streams.dashboard import markup
-from driftline_streams.dashboard.charts.cohort import cohort_axis, date, share_axis
+from driftline_streams.dashboard.charts.cohort import cohort_axis, covered, date, share_axis
 from driftline_streams.dashboard.charts.frame import (
     Option,
     Palette,
@@ -90,25 +90,7 @@ def coverage(
     drawn: list[Option] = []
     for version in versions:
         shade = colour(palette, versions, version)
-        points = [
-            {
-                "value": [row.at_s * 1000, rounded(row.labelled / row.predictions) if row.predictions else None],
-                "about": [f"{version} {date(row.at_s)}: {row.labelled:,} of {row.predictions:,} labels are there"],
-            }
-            for row in rows
-            if row.version == version
-        ]
-        drawn.append(
-            {
-                "type": "bar",
-                "name": version,
-                "data": points,
-                "itemStyle": {"color": shade, "opacity": 0.7},
-                "barMaxWidth": 18,
-                "barGap": "0%",
-                "emphasis": {"disabled": True},
-            }
-        )
+        drawn.append(covered(rows, version, shade))
         coming = [
             {
                 "value": [row.at_s * 1000, rounded(row.share)],

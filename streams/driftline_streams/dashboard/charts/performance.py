@@ -11,6 +11,7 @@ from driftline_streams.dashboard.charts.cohort import (
     RESTATED,
     by_line,
     cohort_axis,
+    covered,
     date,
     metric_axis,
     said,
@@ -62,15 +63,11 @@ def performance(
     for name, of in by_line(rows).items():
         drawn += _line(name, of, metric, grain, colour(palette, versions, of[0].version))
     for version in versions:
-        points = [
-            {
-                "value": [row.at_s * 1000, rounded(row.labelled / row.predictions) if row.predictions else None],
-                "about": [f"{row.labelled:,} of {row.predictions:,} labels are there"],
-            }
-            for row in coverage
-            if row.version == version
-        ]
-        drawn.append(_bars(version, points, colour(palette, versions, version)))
+        shade = colour(palette, versions, version)
+        below = covered(coverage, version, shade, xAxisIndex=1, yAxisIndex=1)
+        # ECharts widens an axis that bars stand on, so bars of no height stand on the one above.
+        empty = [{"value": [point["value"][0], None]} for point in below["data"]]
+        drawn += [below, {**below, "name": f"{version} above", "data": empty, "xAxisIndex": 0, "yAxisIndex": 0}]
     starts = [row.at_s for row in rows] + [row.at_s for row in coverage]
     return base(palette) | {
         "legend": {**base(palette)["legend"], "data": _legend(rows)},
@@ -140,17 +137,3 @@ def _provisional(of: Sequence[Cohort]) -> list[tuple[int, float | None]]:
         shown = any(other.state == PROVISIONAL for other in beside)
         out.append((row.at_s, row.value if shown else None))
     return out
-
-
-def _bars(version: str, points: list[Option], shade: str) -> Option:
-    return {
-        "type": "bar",
-        "name": version,
-        "data": points,
-        "xAxisIndex": 1,
-        "yAxisIndex": 1,
-        "itemStyle": {"color": shade, "opacity": 0.7},
-        "barMaxWidth": 18,
-        "barGap": "0%",
-        "emphasis": {"disabled": True},
-    }

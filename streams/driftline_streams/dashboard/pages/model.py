@@ -99,6 +99,8 @@ class Model:
 
     def _show(self, *, anything: bool = True) -> None:
         self._bar.set_visibility(anything)
+        aside = self._open != "behaviour"  # there is no room for them beside other answers on a phone
+        self._strips.classes(add="aside" if aside else "", remove="" if aside else "aside")
         for key, cards in self._cards.items():
             cards.set_visibility(anything and key == self._open)
 
