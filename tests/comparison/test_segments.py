@@ -121,6 +121,15 @@ async def test_small_segments_and_versions_without_others_are_not_compared(datab
     assert await differences(database) == {}
 
 
+async def test_classes_that_are_called_1_and_0_have_no_recall_where_there_are_more_of_them(
+    database: ClickHouse,
+) -> None:
+    part, whole = (binary(*counts, binaries=0) for counts in ((50, 50, 50, 50), (400, 100, 400, 100)))
+    insert(database, "performance", *slices(MONDAY, whole, {"UA": part}))
+    settle(database, 13)
+    assert set(await differences(database)) == {("UA", "accuracy")}
+
+
 async def test_the_worst_come_first(database: ClickHouse) -> None:
     parts = {"AA": binary(40, 60, 140, 60), "UA": binary(90, 10, 190, 10), "B6": binary(50, 50, 150, 50)}
     insert(database, "performance", *slices(MONDAY, binary(600, 200, 1_400, 200), parts))

@@ -18,9 +18,10 @@ from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.performance.cohorts import Cohorts
 from driftline_streams.sinks.clickhouse import ClickHouse
 
-from .conftest import DAY_MS, HOUR_MS, START_MS, Answer, insert, outcomes, put, windows
+from .conftest import DAY_MS, HOUR_MS, START_MS, Answer, cell, insert, outcomes, pair, put, windows
 
 DAYS, A_DAY = 4, 200
+SIDES = (("1", "champion"), ("2", "challenger"))
 _NOW_MS = count(START_MS + 400 * DAY_MS)
 
 
@@ -82,21 +83,29 @@ async def test_a_better_challenger_is_promoted_a_worse_one_rolled_back_and_a_wor
 
 
 async def test_the_labels_that_come_first_decide_nothing(database: ClickHouse) -> None:
-    # The challenger says no more often: right on the negatives, whose labels come first, and wrong on the positives.
+    # The challenger is right as often: more on the negatives, whose labels come first, and less on the positives.
     r = np.random.default_rng(2)
     serve(database)
     n = DAYS * A_DAY
     negative = np.arange(n) % 2 == 0
     one = answers("champion", "1", r.random(n) < 0.8)
     other = answers("challenger", "2", r.random(n) < np.where(negative, 0.95, 0.65))
-    worker = Worker(database)
-    early = [each for side in (one, other) for each, first in zip(side, negative, strict=True) if first]
-    assert await worker.labels(early) == []
-    (naive,) = await database.query(
-        "SELECT sum(only_challenger_right) AS wins, sum(only_champion_right) AS losses FROM champion_challenger"
-    )
-    assert naive["wins"] > 2 * naive["losses"]  # what the labels that have come would say
-    assert await database.query("SELECT * FROM verdicts") == []
-    late = [each for side in (one, other) for each, first in zip(side, negative, strict=True) if not first]
-    assert await worker.labels(late) == []
-    assert {row["verdict"] for row in await database.query("SELECT verdict FROM verdicts FINAL")} == {"not yet"}
+    catalog = Catalog()
+    watch = ChallengerWatch(catalog, "t", database.query)
+    for first, labelled in ((True, A_DAY // 2), (False, A_DAY)):
+        came = [each for side in (one, other) for each, early in zip(side, negative, strict=True) if early == first]
+        await put(database, outcomes(came))
+        await pair(database, came)
+        cells = (cell(d, labelled, version=v, role=role) for d in range(DAYS) for v, role in SIDES)
+        insert(database, "performance", *(each | {"computed_at": f"2026-01-0{2 - first} 00:00:00"} for each in cells))
+        found = [each async for each in watch(next(_NOW_MS))]
+        if first:
+            (naive,) = await database.query(
+                "SELECT sum(only_challenger_right) AS wins, sum(only_champion_right) AS losses FROM champion_challenger"
+            )
+            assert naive["wins"] > 2 * naive["losses"]  # what the labels that have come would say
+            assert found == []
+    (judged,) = found
+    assert judged.effects.messages == ()
+    await database.insert(judged.effects.rows, judged.name)
+    assert {row["verdict"] for row in await database.query("SELECT verdict FROM verdicts")} == {"not yet"}

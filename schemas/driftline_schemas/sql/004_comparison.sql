@@ -174,9 +174,9 @@ FROM
                     [
                         ('accuracy', part.classified, part.correct, part.correct,
                             whole.classified, whole.correct, whole.correct),
-                        ('precision', part.tp + part.fp, part.tp, part.tp, whole.tp + whole.fp, whole.tp, whole.tp),
-                        ('recall', part.tp + part.fn, part.tp, part.tp, whole.tp + whole.fn, whole.tp, whole.tp),
-                        ('specificity', part.tn + part.fp, part.tn, part.tn, whole.tn + whole.fp, whole.tn, whole.tn),
+                        ('precision', part.binary * (part.tp + part.fp), part.tp, part.tp, whole.tp + whole.fp, whole.tp, whole.tp),
+                        ('recall', part.binary * (part.tp + part.fn), part.tp, part.tp, whole.tp + whole.fn, whole.tp, whole.tp),
+                        ('specificity', part.binary * (part.tn + part.fp), part.tn, part.tn, whole.tn + whole.fp, whole.tn, whole.tn),
                         ('mae', part.measured, part.absolute_errors, part.squared_residuals,
                             whole.measured, whole.absolute_errors, whole.squared_residuals)
                     ]
