@@ -11,6 +11,7 @@ from driftline_streams.dashboard.charts.frame import (
     Palette,
     base,
     foot_axis,
+    hollow,
     line,
     number,
     rounded,
@@ -54,7 +55,7 @@ def expected(
         "yAxis": metric_axis(metric, palette),
         "series": [
             upright(IN_THE_END, intervals, shade),
-            series(NOW, stands, palette.ink, type="scatter", symbol="emptyCircle", symbolSize=8),
+            series(NOW, stands, palette.ink, type="scatter", **{**hollow(palette.ink, palette), "symbolSize": 8}),
         ],
     }
 

@@ -194,6 +194,11 @@ def series(name: str, data: Sequence[Any], shade: str, **more: Any) -> Option:
     }
 
 
+def hollow(shade: str, palette: Palette) -> Option:
+    """Circles that are not filled, for what can still change."""
+    return {"symbol": "circle", "itemStyle": {"color": palette.surface, "borderColor": shade, "borderWidth": 2}}
+
+
 def rug(findings: Sequence[tuple[int, str]], palette: Palette, axis: int, **more: Any) -> list[Option]:
     """Ticks (Unix s, what was found) at the foot of a chart; they stand on the hidden value axis number `axis`.
 

@@ -11,6 +11,7 @@ from driftline_streams.dashboard.charts.frame import (
     Palette,
     base,
     colour,
+    hollow,
     rounded,
     series,
     tooltip,
@@ -100,7 +101,7 @@ def coverage(
             if row.version == version
         ]
         if coming:
-            drawn.append(series(f"{version} in the end", coming, shade, type="scatter", symbol="emptyCircle"))
+            drawn.append(series(f"{version} in the end", coming, shade, type="scatter", **hollow(shade, palette)))
     return base(palette) | {
         "grid": GRID,
         "tooltip": {**tooltip(palette), ":formatter": ABOUT},

@@ -23,6 +23,7 @@ from driftline_streams.dashboard.charts.frame import (
     Palette,
     base,
     colour,
+    hollow,
     line,
     rounded,
     series,
@@ -61,7 +62,8 @@ def performance(
     """
     drawn: list[Option] = []
     for name, of in by_line(rows).items():
-        drawn += _line(name, of, metric, grain, colour(palette, versions, of[0].version))
+        shade = colour(palette, versions, of[0].version)
+        drawn += _line(name, of, (metric, grain), shade, palette)
     for version in versions:
         shade = colour(palette, versions, version)
         below = covered(coverage, version, shade, xAxisIndex=1, yAxisIndex=1)
@@ -83,7 +85,8 @@ def performance(
     }
 
 
-def _line(name: str, of: Sequence[Cohort], metric: Metric, grain: str, shade: str) -> list[Option]:
+def _line(name: str, of: Sequence[Cohort], shown: tuple[Metric, str], shade: str, palette: Palette) -> list[Option]:
+    metric, grain = shown
     step_s, few = GRAIN_S[grain], len(of) < MOST_SYMBOLS
     final = [(row.at_s, row.value if row.state != PROVISIONAL else None) for row in of]
     sure, unsure = (
@@ -99,7 +102,7 @@ def _line(name: str, of: Sequence[Cohort], metric: Metric, grain: str, shade: st
             shade,
             lineStyle={"type": "dashed", "opacity": 0.8},
             showSymbol=few,
-            symbol="emptyCircle",
+            **hollow(shade, palette),
         ),
         series(
             f"{name} {RESTATED}",
