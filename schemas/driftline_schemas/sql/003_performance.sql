@@ -105,7 +105,7 @@ WITH
     (total, squares, m, most_of) -> defined(m > 0, normal(total / m, error(squares / m - pow(total / m, 2), m), 0., most_of)) AS mean
 SELECT
     model, version, role, cohort, dim, segment, computed_at,
-    labelled, classified, scored, positive AS scored_positives, measured, ranked,
+    labelled, classified, scored, measured, ranked,
     if(binaries = 0, NULL, tp) AS tp,
     if(binaries = 0, NULL, fp) AS fp,
     if(binaries = 0, NULL, tn) AS tn,
@@ -291,7 +291,7 @@ SELECT
     mrr_95.1 AS mrr, mrr_95.2 AS mrr_low, mrr_95.3 AS mrr_high,
     ndcg_95.1 AS ndcg, ndcg_95.2 AS ndcg_low, ndcg_95.3 AS ndcg_high,
     ctr_95.1 AS ctr, ctr_95.2 AS ctr_low, ctr_95.3 AS ctr_high,
-    classified, scored, scored_positives, measured, ranked AS lists, computed_at
+    classified, scored, measured, ranked AS lists, computed_at
 FROM performance_figures(grain = {grain:String}, sliced = {sliced:UInt8}, stage = 'latest') AS figures
 LEFT JOIN
 (
