@@ -6,7 +6,7 @@ ARGS ?=
 SEEDS ?= 20
 SEED_FROM ?= 1
 
-.PHONY: demo test chaos bench bench-drift bench-join flights freshness growth memory calibrate nowcast run-length check lint format lock clean help
+.PHONY: demo test chaos bench bench-drift bench-estimates bench-join flights freshness growth memory calibrate nowcast run-length check lint format lock clean help
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -30,6 +30,9 @@ bench-drift: $(VENV)/dev.stamp ## how soon drift is found, and how often for not
 
 bench-join: $(VENV)/dev.stamp ## how many labels a second find their prediction, hot and cold; writes docs/join-benchmark.md
 	@$(BIN)/python -m tests.bench.join $(ARGS)
+
+bench-estimates: $(VENV)/dev.stamp ## estimates without labels, ours and NannyML's; writes docs/estimates-benchmark.md
+	@$(BIN)/python -m tests.bench.estimates $(ARGS)
 
 flights: $(VENV)/dev.stamp ## what was found in the year of flights, from a run of the demo; writes docs/flights.md
 	@$(BIN)/python -m tests.bench.flights_page $(ARGS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import count
 from typing import Any
 
@@ -18,9 +18,7 @@ from driftline_streams.estimation.histogram import OUTERMOST, on_grid
 from driftline_streams.estimation.watch import Watch
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.effects import Coded, Column, MapColumn, Rows
-from driftline_streams.settings import Settings
 from driftline_streams.sinks.clickhouse import ClickHouse
-from driftline_streams.sinks.migrations import migrate
 
 DAY_S = 86_400
 START_S = 1_735_689_600  # 2025-01-01
@@ -122,7 +120,13 @@ class Store:
         scores, truth, answers = drawn
         known, at = matured(scores, truth, answers), buckets(scores)
         columns = {
-            "scored": np.array([len(truth)], np.uint64),
+            **dict.fromkeys(("scored", "classified", "binaries"), np.array([len(truth)], np.uint64)),
+            **dict.fromkeys(("weight", "weight_squares", "classified_weight"), np.array([len(truth)], np.float64)),
+            "correct": np.array([np.sum(truth == answers)], np.float64),
+            "confusion": MapColumn.of(
+                [{f"{p}\x1f{t}": float(np.sum((answers == p) & (truth == t))) for p in (0, 1) for t in (0, 1)}],
+                np.float64,
+            ),
             "positives": _map(_counted(at, truth), np.float64),
             "negatives": _map(_counted(at, 1 - truth), np.float64),
             "band_weight": _map(dict(enumerate(known.answers.tolist())), np.float64),
@@ -205,26 +209,7 @@ def _map(counts: Mapping[int, float], kind: type[np.float64]) -> Column:
     return MapColumn(np.array([len(keys)], np.uint64), keys, values)
 
 
-@pytest.fixture(scope="module")
-def database(kafka: Any, clickhouse: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouse]:
-    """One for all tests of a module: to make all tables takes longer than most tests."""
-    connection = ClickHouse(
-        Settings(
-            kafka_bootstrap=kafka.bootstrap,
-            clickhouse_host=clickhouse.host,
-            clickhouse_port=clickhouse.port,
-            clickhouse_database=clickhouse.database(),
-            data_dir=tmp_path_factory.mktemp("data"),
-        )
-    )
-    migrate(connection)
-    yield connection
-    connection.close()
-
-
 @pytest.fixture
 def store(database: ClickHouse) -> Store:
-    """An empty database."""
-    for table in ("predictions", "windows", "performance", "estimates", "drift", "detections", "outcomes"):
-        database.command(f"TRUNCATE TABLE {table}")
+    """An empty database, and the watch over it."""
     return Store(database)

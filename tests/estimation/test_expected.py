@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 from sklearn.isotonic import IsotonicRegression
@@ -54,6 +54,7 @@ def test_certain_scores_count_as_scikit_learn_counts_them() -> None:
     assert float(found["log_loss"]) == pytest.approx(right)
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), min_size=1, max_size=8))
 def test_the_curve_is_finite_whatever_came_true(pairs: list[tuple[int, int]]) -> None:
     positives, negatives = (np.array(each, np.float64) for each in zip(*pairs, strict=True))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from driftline_schemas.spec import ModelSpec
+from driftline_streams.estimation import trees
 from driftline_streams.estimation.watch import Watch
 from driftline_streams.kernel.effects import Coded
 
@@ -46,12 +47,22 @@ async def test_a_day_without_labels_is_estimated_from_the_days_whose_labels_came
     # The first days were estimated as it was then: from nothing.
     assert await reason(store, 0) == "no matured day to calibrate on"
     assert await reason(store, 2) == "only 2 of at least 3 matured days to calibrate on"
+    # What labels say when they come stands beside it.
+    store.label(10, (scores, truth, answers))
+    store.drifted(10, "score", psi=0.3)
+    await store.round()
     (row,) = await store.database.query(
-        "SELECT estimate, reason, drifted FROM performance_estimated "
+        "SELECT estimate, value, value_low, value_high, state, error, held, drifted, psi FROM performance_estimated "
         "WHERE metric = 'accuracy' AND toUnixTimestamp(day) = {at:UInt32}",
         {"at": START_S + 10 * DAY_S},
     )
-    assert row == {"estimate": found["accuracy"]["estimate"], "reason": "", "drifted": []}
+    right = float(np.mean(truth == answers))
+    assert (row["estimate"], row["value"]) == (found["accuracy"]["estimate"], pytest.approx(right))
+    assert row["value_low"] < right < row["value_high"]
+    assert (row["state"], row["held"], row["drifted"], row["psi"]) == ("final", 1, ["score"], 0.3)
+    assert row["error"] == pytest.approx(row["estimate"] - right)
+    errors = await store.database.query("SELECT * FROM estimate_errors WHERE metric = 'accuracy'")
+    assert [(row["days"], row["abstained"], row["share_held"]) for row in errors] == [(8, 3, 1.0)]
     # Another worker, or this one after a restart, has nothing to add.
     assert [each async for each in Watch(store.catalog, "t", store.database.query)(0) if each.name] == []
 
@@ -202,7 +213,10 @@ def uneven(dice: np.random.Generator, n: int, *, middle: float = 0.0, worse: flo
     return features, answers, answers + worse * np.exp(features[:, 0]) * dice.standard_normal(n)
 
 
-async def test_the_error_of_numbers_is_estimated_from_features_and_held_against_the_truth(store: Store) -> None:
+async def test_the_error_of_numbers_is_estimated_from_features_and_held_against_the_truth(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trees, "ROUNDS", 25)  # enough for two features
     store.catalog.update(ModelSpec(model="m", kind="regression"))
     dice = np.random.default_rng(12)
     for day in range(8):

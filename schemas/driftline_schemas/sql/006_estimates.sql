@@ -1,6 +1,6 @@
 -- Views over estimates: what performance was thought to be before the truth was known, and how far off that was.
 
--- Every number of every day beside the real one. `value` is what the labels say so far; with `state` 'final' it is the
+-- Every number that was estimated without labels, beside the real one. `value` is what the labels say so far; with `state` 'final' it is the
 -- truth, and `error` says how far off the estimate was. What the model answered is the plain proxy: `drifted` names those
 -- of score, confidence and prediction that drifted from the reference that day, `psi` is the largest of their PSI.
 CREATE VIEW performance_estimated AS
@@ -10,7 +10,7 @@ SELECT
     if(real.state IN ('final', 'restated'), estimate - value, NULL) AS error,
     if(real.state IN ('final', 'restated'), value >= low AND value <= high, NULL) AS held,
     drifted, psi, computed_at
-FROM (SELECT * FROM estimates FINAL) AS estimated
+FROM (SELECT * FROM estimates FINAL WHERE basis != 'labels') AS estimated
 LEFT JOIN
 (
     SELECT
@@ -20,15 +20,17 @@ LEFT JOIN
     ARRAY JOIN
         [
             ('accuracy', accuracy, accuracy_low, accuracy_high),
-            ('precision', precision, NULL, NULL),
-            ('recall', recall, NULL, NULL),
-            ('f1', f1, NULL, NULL),
-            ('specificity', specificity, NULL, NULL),
-            ('roc_auc', roc_auc, NULL, NULL),
-            ('brier', brier, NULL, NULL),
-            ('log_loss', log_loss, NULL, NULL),
-            ('mae', mae, NULL, NULL),
-            ('rmse', rmse, NULL, NULL)
+            ('balanced_accuracy', balanced_accuracy, balanced_accuracy_low, balanced_accuracy_high),
+            ('precision', precision, precision_low, precision_high),
+            ('recall', recall, recall_low, recall_high),
+            ('f1', f1, f1_low, f1_high),
+            ('specificity', specificity, specificity_low, specificity_high),
+            ('roc_auc', roc_auc, roc_auc_low, roc_auc_high),
+            ('average_precision', average_precision, average_precision_low, average_precision_high),
+            ('brier', brier, brier_low, brier_high),
+            ('log_loss', log_loss, log_loss_low, log_loss_high),
+            ('mae', mae, mae_low, mae_high),
+            ('rmse', rmse, rmse_low, rmse_high)
         ] AS number
 ) AS real USING (model, version, role, day, metric)
 LEFT JOIN
@@ -54,5 +56,4 @@ SELECT
     avg(error) AS bias,
     avg(held) AS share_held
 FROM performance_estimated
-WHERE basis != 'labels'
 GROUP BY model, version, role, month, metric, basis;

@@ -23,6 +23,7 @@ from driftline_streams.estimation.support import Drifted
 from driftline_streams.estimation.version import Version
 from driftline_streams.kernel import budget, significance
 from driftline_streams.kernel.drift import Result
+from driftline_streams.kernel.histogram import Floats
 from driftline_streams.kernel.query import Query
 
 ROWS = 1_000  # of a matured day: eight weeks of them are learned from within seconds
@@ -30,7 +31,7 @@ SERVED_ROWS = 5_000  # of a day without labels
 LEAST_DAYS = 3
 LEAST_ROWS = 500
 JUDGE_DAYS = 7  # with fewer nothing is known of how days differ
-STALE_S = 7 * DAY_S  # what was learned is learned again when the newest day is so much newer
+STALE = 7  # days: what was learned is learned again when the newest day is so much newer
 GROWN = 1.25  # or there are so many times as many
 
 _OF_VERSION = "model = {model:String} AND version = {version:String}"
@@ -105,7 +106,7 @@ class Features:
             return concept.nothing(n)
         alpha = budget.alpha(rules, budget.CONCEPT, len(group))
         expected = await asyncio.to_thread(learned.expect, events)
-        return _judged(learned, expected, errors, rules.min_effect * learned.deviation, alpha)
+        return held_against(learned, expected, errors, rules.min_effect * learned.deviation, alpha)
 
     async def estimate(
         self, version: Version, day: Open, lessons: Sequence[Matured], reason: str
@@ -134,12 +135,7 @@ class Features:
         """From at least two days. It takes seconds, so that days that follow each other share what was learned."""
         key, days = (version.spec.model, version.name), [day.start_s for day in lessons]
         known = self._learned.get(key)
-        if (
-            known is None
-            or not set(known.days) <= {*days, *range(days[0] - STALE_S, days[0], DAY_S)}
-            or days[-1] - known.days[-1] >= STALE_S
-            or len(days) >= GROWN * len(known.days)
-        ):
+        if known is None or stale(known.days, days, DAY_S):
             samples = [await self._sample(version, start_s) for start_s in days]
             known = await asyncio.to_thread(losses.learn, [each for each in samples if len(each.errors)])
             self._learned[key] = known
@@ -156,7 +152,17 @@ class Features:
         return Sample(start_s, _table(found), np.array([row["error"] for row in found], np.float64))
 
 
-def _judged(learned: Losses, expected: Any, errors: Any, threshold: float, alpha: float) -> Judged:
+def stale(known: Sequence[int], days: Sequence[int], day: int) -> bool:
+    """Whether what was learned from the days `known` is too old, or of another time, beside `days`; both ascend.
+
+    Days are numbered by their starts, `day` apart.
+    """
+    before = range(days[0] - STALE * day, days[0], day)
+    return not set(known) <= {*days, *before} or days[-1] - known[-1] >= STALE * day or len(days) >= GROWN * len(known)
+
+
+def held_against(learned: Losses, expected: Floats, errors: Floats, threshold: float, alpha: float) -> Judged:
+    """The errors of events (shape `(n,)`, at least one) beside those to expect of their features."""
     n, residual = len(errors), errors - expected
     change, level = float(residual.mean()), float(expected.mean())
     error = math.sqrt(float(residual.var(ddof=1)) / n + learned.spread * level**2) if n > 1 else math.nan

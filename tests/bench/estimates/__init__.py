@@ -1,0 +1,1 @@
+"""Estimates of performance without labels, ours and NannyML's, on the same chunks."""
