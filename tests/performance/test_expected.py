@@ -10,7 +10,7 @@ import pytest
 from driftline_schemas.spec import ModelSpec
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.effects import Rows
-from driftline_streams.performance.expected import Expectations
+from driftline_streams.performance.expected import Expectations, Known, expect
 from driftline_streams.sinks.clickhouse import ClickHouse
 
 from .conftest import DAY_MS, HOUR_MS, START_MS, compute, outcomes, served
@@ -46,7 +46,7 @@ def history(**given: Any) -> tuple[list[Rows], np.ndarray]:
     return [rows, loads], right.reshape(DAYS, A_DAY).mean(axis=1)
 
 
-async def expect(database: ClickHouse, watch: Expectations, now_ms: int = CLOCK_MS) -> int:
+async def round_of(database: ClickHouse, watch: Expectations, now_ms: int = CLOCK_MS) -> int:
     """One round, carried out; gives how many models were looked at."""
     done = 0
     async for named in watch(now_ms):
@@ -68,8 +68,8 @@ async def test_the_final_value_of_each_open_day_is_expected_once(database: Click
         await database.insert([each], each.table)
     await compute(database)
     watch = Expectations(catalog, database.query)
-    assert await expect(database, watch) == 1
-    assert await expect(database, watch) == 0  # until labels come
+    assert await round_of(database, watch) == 1
+    assert await round_of(database, watch) == 0  # until labels come
     found = await database.query("SELECT * FROM performance_expected WHERE metric = 'accuracy' ORDER BY day")
     assert [row["day"].day for row in found] == list(range(DAYS - len(found) + 1, DAYS + 1))
     assert len(found) >= 3
@@ -85,3 +85,52 @@ async def test_the_final_value_of_each_open_day_is_expected_once(database: Click
         "SELECT low, high FROM performance_expected WHERE metric = 'coverage' AND day = '2025-01-24'"
     )
     assert last["coverage"] < coverage["low"] <= coverage["high"] <= 1
+
+
+def known(rows: list[dict[str, Any]], loads: list[dict[str, Any]], clock_s: int, horizon_days: int = 7) -> Known:
+    spec = ModelSpec(model="m", label_horizon_s=horizon_days * 86_400)
+    opened = [{name: row[name] for name in ("version", "role", "day_s")} for row in rows]
+    return Known(spec, clock_s, rows, loads, opened)
+
+
+def cohort(day: int, delays: dict[str, int], version: str = "1", role: str = "champion") -> dict[str, Any]:
+    right = sum(n for key, n in delays.items() if key[:2] in {"tp", "tn", "ri"})
+    n = sum(delays.values())
+    names = {"version": version, "role": role, "day_s": START_MS // 1000 + day * 86_400}
+    return names | {"n": n, "delays": delays, "confusion": {}, "correct": float(right), "classified_weight": float(n)}
+
+
+def load(day: int, n: int, version: str = "1") -> dict[str, Any]:
+    return {"version": version, "hour_s": START_MS // 1000 + day * 86_400 + 43_200, "answered": n}
+
+
+def test_what_was_answered_in_another_role_is_not_waited_for() -> None:
+    rows = [cohort(0, {"right\x1f3": 60}), cohort(0, {"wrong\x1f3": 30}, role="shadow")]
+    found = expect(known(rows, [load(0, 100)], START_MS // 1000 + 86_400))
+    assert {(line.role, line.seen.answered, line.seen.labelled) for line in found} == {
+        ("champion", 70, 60),
+        ("shadow", 40, 30),
+    }
+
+
+def test_numbers_and_lists_have_a_coverage_to_expect_and_no_rates() -> None:
+    rows = [cohort(day, {"\x1f20": 50}) for day in range(12)] + [cohort(12, {"\x1f20": 40})]
+    loads = [load(day, 50) for day in range(13)]
+    found = expect(known(rows, loads, START_MS // 1000 + 12 * 86_400 + 43_200 + 3_600))
+    assert {line.expected.metric for line in found} == {"coverage"}
+
+
+def test_more_labels_than_answers_and_none_of_either_are_no_trouble() -> None:
+    (coverage, accuracy) = expect(known([cohort(0, {"right\x1f0": 60})], [load(0, 10)], START_MS // 1000 + 86_400))
+    assert (coverage.expected.high, accuracy.expected.low, accuracy.expected.high) == (1, 1, 1)
+    assert expect(known([], [load(0, 10)], START_MS // 1000)) == []
+    weightless = cohort(0, {"tp\x1f0": 1})  # its confusion is empty
+    assert [line.expected.metric for line in expect(known([weightless], [], 0))] == ["coverage"]
+
+
+def test_a_clock_before_the_day_and_one_long_after_it_are_no_trouble() -> None:
+    rows = [cohort(day, {"right\x1f30": 80, "wrong\x1f44": 20}) for day in range(20)]
+    loads = [load(day, 100) for day in range(20)]
+    for clock_s in (0, START_MS // 1000, START_MS // 1000 + 3_650 * 86_400):
+        for line in expect(known(rows, loads, clock_s)):
+            assert 0 <= line.expected.low <= line.expected.high <= 1
