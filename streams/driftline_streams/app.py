@@ -332,8 +332,10 @@ class Pipeline:
         """Sum up the days that labels have come for; the reader of the first partition does it."""
         began = time.monotonic()
         if self._reads_first() and self._pace.due(began):
-            done = await self.cohorts()
-            self._pace.spent(began, time.monotonic())
+            try:
+                done = await self.cohorts()
+            finally:
+                self._pace.spent(began, time.monotonic())  # also when ClickHouse had too little memory for it
             if done.computed:
                 self._computed_at = time.monotonic()
 

@@ -12,5 +12,5 @@ from typing import Any
 # SQL and its parameters to rows by column name: `sinks.clickhouse.ClickHouse.query` is one.
 Query = Callable[[str, Mapping[str, Any]], Awaitable[list[dict[str, Any]]]]
 
-# A statement and its parameters, to be repeated for as long as an outage lasts: `sinks.clickhouse.ClickHouse.execute`.
+# A statement that computes rows inside ClickHouse, and its parameters: `sinks.clickhouse.ClickHouse.execute` is one.
 Execute = Callable[[str, Mapping[str, Any]], Awaitable[None]]

@@ -104,12 +104,11 @@ class ClickHouse:
         return await asyncio.get_running_loop().run_in_executor(self._threads, self.query_rows, sql, parameters)
 
     async def execute(self, sql: str, parameters: Mapping[str, Any] | None = None) -> None:
-        """Run a statement that computes rows in ClickHouse, repeated for as long as an outage lasts.
+        """Run a statement that computes rows in ClickHouse; raises as `query_rows` does.
 
-        It may have been done although the answer was lost, so it must bear to run twice. Raises as `query_rows` does,
-        but never `Unavailable`.
+        It may have been done although the answer was lost, so it must bear to run twice.
         """
-        await self._patiently("query", self._command, sql, parameters)
+        await asyncio.get_running_loop().run_in_executor(self._threads, self.command, sql, parameters)
 
     def query_rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """The result as one dict a row; parameters are bound by the server (`{name:Type}`), times are aware, in UTC.
