@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +27,8 @@ from driftline_streams.settings import Settings
 from driftline_streams.sinks.clickhouse import ClickHouse as Sink
 from driftline_streams.sinks.migrations import migrate
 
+from . import class_archive
+
 T = TypeVar("T")
 
 # Where a file takes long, for its tests start processes. These files come first, so that what is left for the end are
@@ -40,6 +44,25 @@ PATIENCE_S = 90
 
 _NUMBERS = count(1)
 _RUN = uuid4().hex[:6]
+
+
+_ARCHIVING = pytest.StashKey[subprocess.Popen[bytes]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let brokers start from an archive of their classes; the first run of the suite makes it beside its tests."""
+    archive = config.cache.mkdir("classes") / class_archive.name()
+    os.environ["JAVA_TOOL_OPTIONS"] = class_archive.options(archive)
+    of_the_suite = config.getoption("numprocesses", None) and not hasattr(config, "workerinput")
+    if of_the_suite and not archive.exists():
+        config.stash[_ARCHIVING] = subprocess.Popen([sys.executable, class_archive.__file__, archive])
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Leave no process behind."""
+    if (process := config.stash.get(_ARCHIVING, None)) is not None:
+        process.terminate()
+        process.wait()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
