@@ -26,7 +26,7 @@ def name() -> str:
 
 def options(archive: Path) -> str:
     """`JAVA_TOOL_OPTIONS` with which Java uses the archive, and goes on without a word where there is none."""
-    return f"-XX:SharedArchiveFile={archive} -Xshare:auto -Xlog:disable"
+    return f"'-XX:SharedArchiveFile={archive}' -Xshare:auto -Xlog:disable"
 
 
 def make(archive: Path) -> None:

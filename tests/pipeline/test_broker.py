@@ -1,4 +1,4 @@
-"""A broker that crashes again and again only delays: workers find it without being restarted themselves."""
+"""A broker that crashes, and crashes again, only delays: workers find it without being restarted themselves."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_crashes_of_the_broker_only_delay(make_pipeline: Any, tmp_path: Path, ev
         settings = Settings.load(data_dir=tmp_path / "own", worker_id="first", partitions=2)
         pipeline = make_pipeline(settings)
         pipeline.start()
-        for crash in range(3):
+        for crash in range(2):
             now_ms = time.time_ns() // 1_000_000
             event = {"model": "m", "version": "1", "timestamp": now_ms, "prediction": 1}
             events = [json.dumps({**event, "prediction_id": f"p{crash}-{i}"}).encode() for i in range(N)]
@@ -35,4 +35,4 @@ def test_crashes_of_the_broker_only_delay(make_pipeline: Any, tmp_path: Path, ev
             own.kafka.restart()
         assert pipeline.stop() == 0
         lines = pipeline.log.read_text().splitlines()
-        assert len([line for line in lines if "[warning" in line or "[error" in line]) <= 12, "an outage is a few lines"
+        assert len([line for line in lines if "[warning" in line or "[error" in line]) <= 8, "an outage is a few lines"
