@@ -25,9 +25,7 @@ from driftline_streams.alerts.notify import Notify
 from driftline_streams.alerts.send import Sender
 from driftline_streams.clocks import Clocks
 from driftline_streams.comparison import pairs
-from driftline_streams.comparison.challengers import ChallengerWatch
-from driftline_streams.comparison.fairness import FairnessWatch
-from driftline_streams.comparison.segments import SegmentWatch
+from driftline_streams.comparison.watch import Watch as ComparisonWatch
 from driftline_streams.detectors.detect import Detect
 from driftline_streams.errors import Unavailable, UsageError
 from driftline_streams.estimation.watch import Watch as EstimationWatch
@@ -110,10 +108,7 @@ class Pipeline:
         self.label_flow = LabelFlow(self.catalog, prefix, self.clickhouse.query)
         self.estimation = EstimationWatch(self.catalog, prefix, self.clickhouse.query)
         self.joint = JointWatch(self.catalog, prefix, self.clickhouse.query)
-        self.comparisons = [
-            watch(self.catalog, prefix, self.clickhouse.query)
-            for watch in (ChallengerWatch, SegmentWatch, FairnessWatch)
-        ]
+        self.comparisons = ComparisonWatch(self.catalog, prefix, self.clickhouse.query)
         self.learner = Learner(self.catalog, self.clickhouse.query)
         self.sender = Sender([target.get_secret_value() for target in settings.notify], self.metrics.delivered)
 
@@ -402,9 +397,8 @@ class Pipeline:
         began = time.monotonic()
         lag = self._predictions_lag() or self._labels_lag()
         if self._reads_first() and not lag and self._comparing_pace.due(began):
-            for watch in self.comparisons:
-                async for judged in watch(_now_ms()):
-                    await self._publish(judged)
+            async for judged in self.comparisons(_now_ms()):
+                await self._publish(judged)
             self._comparing_pace.spent(began, time.monotonic())
 
     def _labels_lag(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from itertools import count
 from typing import Any
 
@@ -11,12 +12,13 @@ import pytest
 
 from driftline_schemas.records import Detection
 from driftline_schemas.spec import ComparisonRules, ModelSpec
-from driftline_streams.comparison.challengers import ChallengerWatch
+from driftline_streams.comparison.watch import Watch
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.sinks.clickhouse import ClickHouse
 
 from .conftest import DAY_MS, START, START_MS, cell, insert, windows
 
+SIDES = (("1", "champion"), ("2", "challenger"), ("2", "shadow"))
 _NOW_MS = count(START_MS + 400 * DAY_MS)
 
 
@@ -30,10 +32,16 @@ def pairs(day: int, champion: int, challenger: int, /, at: int = 0, **given: Any
 
 def settle(database: ClickHouse, days: int) -> None:
     """Labels of all answers of both versions, so that as many days are final, and one after them is not."""
-    of = (("1", "champion"), ("2", "challenger"), ("2", "shadow"))
-    final = [cell(day, 200, version=v, role=role) for day in range(days) for v, role in of]
-    insert(database, "performance", *final, *(cell(days, 10, version=v, role=role) for v, role in of))
+    final = [cell(day, 200, version=v, role=role) for day in range(days) for v, role in SIDES]
+    insert(database, "performance", *final, *(cell(days, 10, version=v, role=role) for v, role in SIDES))
     insert(database, "windows", *(windows(day, 200 * int(v), v) for day in range(days + 1) for v in "12"))
+
+
+def restate(database: ClickHouse, *rows: dict[str, Any]) -> None:
+    """The round has computed these pairs anew, with the sums of their days."""
+    insert(database, "comparisons", *rows)
+    at = {"computed_at": rows[0]["computed_at"]}
+    insert(database, "performance", *(cell(0, 200, version=v, role=role) | at for v, role in SIDES))
 
 
 class Worker:
@@ -41,7 +49,7 @@ class Worker:
         catalog = Catalog()
         catalog.update(ModelSpec(model="m", comparison=ComparisonRules(**rules)))
         self.database = database
-        self.watch = ChallengerWatch(catalog, "t", database.query)
+        self.watch = Watch(catalog, "t", database.query)
 
     async def round(self, *, keep: bool = True) -> list[Detection]:
         """What one round tells; its rows are kept unless the worker dies before."""
@@ -98,10 +106,10 @@ async def test_a_verdict_that_corrected_labels_take_back_is_told(database: Click
     settle(database, 2)
     worker = Worker(database)
     assert [found.method for found in await worker.round()] == ["better"]
-    insert(database, "comparisons", pairs(0, 20, 22, at=1), pairs(1, 20, 22, at=1))
+    restate(database, pairs(0, 20, 22, at=1), pairs(1, 20, 22, at=1))
     assert [(found.method, found.end_ms) for found in await worker.round()] == [("not yet", START_MS + 2 * DAY_MS)]
     assert await verdicts(database) == ["not yet", "not yet"]
-    insert(database, "comparisons", pairs(0, 5, 40, at=2), pairs(1, 5, 40, at=2))  # the correction was wrong
+    restate(database, pairs(0, 5, 40, at=2), pairs(1, 5, 40, at=2))  # the correction was wrong
     assert [found.method for found in await worker.round()] == ["better"]
     assert await worker.round() == []
 
@@ -111,7 +119,7 @@ async def test_corrections_that_leave_the_verdict_restate_its_days_silently(data
     settle(database, 2)
     worker = Worker(database)
     await worker.round()
-    insert(database, "comparisons", pairs(0, 6, 40, at=1))
+    restate(database, pairs(0, 6, 40, at=1))
     assert await worker.round() == []
     numbers = await database.query("SELECT difference FROM verdicts FINAL ORDER BY through")
     assert [row["difference"] for row in numbers] == pytest.approx([34 / 200, 69 / 400])
@@ -158,3 +166,33 @@ async def test_new_rules_judge_from_the_beginning(database: ClickHouse) -> None:
     (found,) = await Worker(database, margin=0.3).round()
     assert found.method == "not yet"
     assert await verdicts(database) == ["not yet", "not yet"]
+
+
+async def test_a_model_without_anything_new_is_not_asked_about(database: ClickHouse) -> None:
+    asked = 0
+
+    async def query(sql: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+        nonlocal asked
+        asked += 1
+        return await database.query(sql, parameters)
+
+    insert(database, "comparisons", pairs(0, 20, 20))
+    settle(database, 1)
+    worker = Worker(database)
+    worker.watch = Watch(Catalog(), "t", query)
+    counts = []
+    for change in (
+        None,
+        None,
+        windows(1, 400, "1") | {"window": str(START + dt.timedelta(days=1)) + " 05:00:00"},
+        None,
+    ):
+        if change:
+            insert(database, "windows", change)
+        before = asked
+        await worker.round()
+        counts.append(asked - before)
+    assert counts[0] > 1  # it is judged, and once more until what was found is known
+    assert counts[1] > 1
+    assert counts[2] > 1  # the model has gone on
+    assert counts[3] == 1

@@ -11,7 +11,7 @@ from scipy import stats
 
 from driftline_schemas.records import Detection
 from driftline_schemas.spec import DriftRules, ModelSpec
-from driftline_streams.comparison.segments import SegmentWatch
+from driftline_streams.comparison.watch import Watch
 from driftline_streams.kernel import shifts
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.sinks.clickhouse import ClickHouse
@@ -162,7 +162,7 @@ class Worker:
     def __init__(self, database: ClickHouse, **spec: Any) -> None:
         catalog = Catalog()
         catalog.update(ModelSpec(model="m", segments=["carrier"], **spec))
-        self.database, self.watch = database, SegmentWatch(catalog, "t", database.query)
+        self.database, self.watch = database, Watch(catalog, "t", database.query)
 
     async def round(self) -> list[Detection]:
         told = []

@@ -13,7 +13,7 @@ from driftline_schemas.records import Action
 from driftline_schemas.spec import ModelSpec
 from driftline_streams.alerts.notify import Notify
 from driftline_streams.comparison import pairs
-from driftline_streams.comparison.challengers import ChallengerWatch
+from driftline_streams.comparison.watch import Watch
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.performance.cohorts import Cohorts
 from driftline_streams.sinks.clickhouse import ClickHouse
@@ -33,7 +33,7 @@ class Worker:
         catalog.update(ModelSpec(model="m"))
         self.database = database
         self.cohorts = Cohorts(catalog, database.query, database.execute, [pairs.COMPUTE])
-        self.watch = ChallengerWatch(catalog, "t", database.query)
+        self.watch = Watch(catalog, "t", database.query)
         self.notify = Notify(catalog, "t")
         self.state: dict[str, bytes] = {}
 
@@ -91,7 +91,7 @@ async def test_the_labels_that_come_first_decide_nothing(database: ClickHouse) -
     one = answers("champion", "1", r.random(n) < 0.8)
     other = answers("challenger", "2", r.random(n) < np.where(negative, 0.95, 0.65))
     catalog = Catalog()
-    watch = ChallengerWatch(catalog, "t", database.query)
+    watch = Watch(catalog, "t", database.query)
     for first, labelled in ((True, A_DAY // 2), (False, A_DAY)):
         came = [each for side in (one, other) for each, early in zip(side, negative, strict=True) if early == first]
         await put(database, outcomes(came))

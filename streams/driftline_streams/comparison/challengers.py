@@ -1,8 +1,8 @@
-"""The watch over challengers: judges each pair of versions on its settled days, and tells when the verdict changes.
+"""Judges each challenger beside its champion on the days that are settled, and tells when the verdict changes.
 
-In the walk: beside it. `app.py` runs it on a timer, on the one worker that reads the first partition of predictions. A
-verdict stands in `verdicts` for each settled day, computed anew when a day is restated or the rules change. What is
-told is a change between the verdicts of two days, or of the last day when it is restated.
+In the walk: `watch` asks for it. A verdict stands in `verdicts` for each settled day, computed anew when a day is
+restated or the rules change. What is told is a change between the verdicts of two days, or of the last day when it is
+restated.
 """
 
 from __future__ import annotations
@@ -17,18 +17,8 @@ from driftline_streams.comparison import finding
 from driftline_streams.comparison.finding import Judged, Pair
 from driftline_streams.comparison.verdict import NOT_YET, Pairs, Verdict, judge
 from driftline_streams.kernel import findings
-from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.effects import Effects, Named
 from driftline_streams.kernel.query import Query
-
-# Whether there is anything new of a model: days settle without being computed anew.
-STATES = """
-SELECT model, max(computed_at) AS at, countIf(settled) AS settled
-FROM comparison_days
-GROUP BY model
-HAVING settled > 0
-ORDER BY model
-"""
 
 DAYS = """
 SELECT champion, challenger, role, toUnixTimestamp(toDateTime(day, 'UTC')) AS day_s, compared, both_right,
@@ -49,32 +39,22 @@ ORDER BY champion, challenger, role, through
 Rows = Sequence[Mapping[str, Any]]
 
 
-class ChallengerWatch:
-    """The watch over the challengers and shadows of all models."""
+class Challengers:
+    """Judges the challengers and shadows of a model."""
 
-    def __init__(self, catalog: Catalog, prefix: str, query: Query) -> None:
-        self._catalog = catalog
+    def __init__(self, prefix: str, query: Query) -> None:
         self._prefix = prefix
         self._query = query
-        self._seen: dict[str, tuple[object, ...]] = {}  # by model: what there was when all of it stood in `verdicts`
 
-    async def __call__(self, now_ms: int) -> AsyncIterator[Named]:
+    async def __call__(self, spec: ModelSpec, now_ms: int) -> AsyncIterator[Named]:
         """The verdicts that are new or have changed, one pair at a time; raises what the query raises."""
-        for state in await self._query(STATES, {}):
-            spec = self._catalog.spec(state["model"])
-            seen = (state["at"], state["settled"], spec.comparison)
-            if self._seen.get(spec.model) == seen:
-                continue
-            days = await self._query(DAYS, {"model": spec.model})
-            known = {pair: list(rows) for pair, rows in groupby(await self._query(KNOWN, {"model": spec.model}), _pair)}
-            changed = False
-            for pair, rows in groupby(days, _pair):
-                found = self._effects(spec, pair, list(rows), known.get(pair, []), now_ms)
-                if found.rows:
-                    changed = True
-                    yield Named(f"comparison:{spec.model}:{':'.join(pair)}:{now_ms}", found)
-            if not changed:  # else when it is known: until then nobody has promised that it was published
-                self._seen[spec.model] = seen
+        days = await self._query(DAYS, {"model": spec.model})
+        stored = await self._query(KNOWN, {"model": spec.model}) if days else []
+        known = {pair: list(rows) for pair, rows in groupby(stored, _pair)}
+        for pair, rows in groupby(days, _pair):
+            found = self._effects(spec, pair, list(rows), known.get(pair, []), now_ms)
+            if found.rows:
+                yield Named(f"comparison:{spec.model}:{':'.join(pair)}:{now_ms}", found)
 
     def _effects(self, spec: ModelSpec, pair: Pair, days: Rows, known: Rows, now_ms: int) -> Effects:
         """What is new of a pair: nothing when all verdicts stand as they are."""

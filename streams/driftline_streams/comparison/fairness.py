@@ -1,6 +1,6 @@
-"""The watch over groups: whether a model treats those of a protected attribute more differently than its spec allows.
+"""Judges whether a model treats the groups of a protected attribute more differently than its spec allows.
 
-In the walk: beside it, as `segments`. The view `fairness_by` holds all groups against each other over four weeks; the
+In the walk: `watch` asks for it. The view `fairness_by` holds all groups against each other over four weeks; the
 intervals are widened so that those of all pairs and rates hold together (Bonferroni). Per attribute and rate the widest
 gap is told, when the week before has not shown one.
 """
@@ -17,7 +17,6 @@ from driftline_schemas.spec import ModelSpec
 from driftline_streams.comparison.news import news
 from driftline_streams.comparison.segments import WEEK_DAYS
 from driftline_streams.kernel import budget, findings, words
-from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.effects import Named
 from driftline_streams.kernel.limits import DAY_MS
 from driftline_streams.kernel.query import Query
@@ -44,24 +43,24 @@ ORDER BY cohort, version, role, attribute, metric, low DESC
 Row = Mapping[str, Any]
 
 
-class FairnessWatch:
-    """The watch over the models whose specs name protected attributes."""
+class Groups:
+    """Judges the groups of the protected attributes of a model, if its spec names any."""
 
-    def __init__(self, catalog: Catalog, prefix: str, query: Query) -> None:
-        self._catalog = catalog
+    def __init__(self, prefix: str, query: Query) -> None:
         self._prefix = prefix
         self._query = query
 
-    async def __call__(self, now_ms: int) -> AsyncIterator[Named]:
-        """What is new of each model; raises what the query raises, and the next round makes up for it."""
-        for spec in self._catalog.specs():
-            if not spec.fairness.attributes:
-                continue
-            beyond, pairs = await self._beyond(spec)
-            week_s = WEEK_DAYS * DAY_MS // 1000
-            begun = [key for key in beyond if (*key[:-1], key[-1] - week_s) not in beyond]
-            found = [_detection(spec, beyond[key], pairs[_weeks(beyond[key])]) for key in begun]
-            yield await news(self._query, found, self._prefix, now_ms)
+    async def __call__(self, spec: ModelSpec, now_ms: int) -> AsyncIterator[Named]:
+        """What is new, at once; raises what the query raises."""
+        if not spec.fairness.attributes:
+            return
+        beyond, pairs = await self._beyond(spec)
+        week_s = WEEK_DAYS * DAY_MS // 1000
+        begun = [key for key in beyond if (*key[:-1], key[-1] - week_s) not in beyond]
+        told = [_detection(spec, beyond[key], pairs[_weeks(beyond[key])]) for key in begun]
+        found = await news(self._query, told, self._prefix, now_ms)
+        if found.name:
+            yield found
 
     async def _beyond(self, spec: ModelSpec) -> tuple[dict[tuple[Any, ...], Row], Counter[tuple[Any, ...]]]:
         """The widest gap by version, role, attribute, rate and weeks, and how many pairs the weeks are judged by."""

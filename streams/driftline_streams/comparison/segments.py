@@ -1,8 +1,8 @@
-"""The watch over segments: which of them the model serves worse than all others, by what the last four weeks showed.
+"""Judges which segments a model serves worse than all others, by what the last four weeks showed.
 
-In the walk: beside it. `app.py` runs it on a timer, on the one worker that reads the first partition of predictions.
-The view `segment_differences` tests every segment whenever a week has settled; what is found must be believed among all
-segments (Benjamini and Hochberg) and matter. It is told when the week before has not shown it.
+In the walk: `watch` asks for it. The view `segment_differences` tests every segment whenever a week has settled; what
+is found must be believed among all segments (Benjamini and Hochberg) and matter. It is told when the week before has
+not shown it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from driftline_schemas.records import Detection
 from driftline_schemas.spec import ModelSpec
 from driftline_streams.comparison.news import news
 from driftline_streams.kernel import budget, findings, words
-from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.effects import Named
 from driftline_streams.kernel.limits import DAY_MS
 from driftline_streams.kernel.query import Query
@@ -34,31 +33,27 @@ ORDER BY through, version, role, metric, effect DESC
 """
 
 
-class SegmentWatch:
-    """The watch over the segments of all models that have any."""
+class Segments:
+    """Judges the segments of a model, if it has any."""
 
-    def __init__(self, catalog: Catalog, prefix: str, query: Query) -> None:
-        self._catalog = catalog
+    def __init__(self, prefix: str, query: Query) -> None:
         self._prefix = prefix
         self._query = query
 
-    async def __call__(self, now_ms: int) -> AsyncIterator[Named]:
-        """What is new of each model; raises what the query raises, and the next round makes up for it."""
-        for spec in self._catalog.specs():
-            if not spec.segments and not spec.fairness.attributes:
-                continue
-            rules = spec.drift
-            worse = await self._query(
-                WORSE,
-                {
-                    "model": spec.model,
-                    "alpha": budget.alpha(rules, budget.SEGMENTS, WEEK_DAYS),
-                    "deviations": rules.min_effect,
-                    "rate": rules.rate,
-                },
-            )
-            found = [_detection(spec, row) for row in _begun(worse)]
-            yield await news(self._query, found, self._prefix, now_ms)
+    async def __call__(self, spec: ModelSpec, now_ms: int) -> AsyncIterator[Named]:
+        """What is new, at once; raises what the query raises."""
+        if not spec.segments and not spec.fairness.attributes:
+            return
+        rules = spec.drift
+        limits = {
+            "alpha": budget.alpha(rules, budget.SEGMENTS, WEEK_DAYS),
+            "deviations": rules.min_effect,
+            "rate": rules.rate,
+        }
+        worse = await self._query(WORSE, {"model": spec.model} | limits)
+        found = await news(self._query, [_detection(spec, row) for row in _begun(worse)], self._prefix, now_ms)
+        if found.name:
+            yield found
 
 
 def _begun(worse: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
