@@ -161,6 +161,16 @@ class Store:
         columns: dict[str, Any] = {name: np.array([total], np.float64) for name, total in sums.items()}
         self.settle(day, truth, **columns)
 
+    def join_late(self, day: int) -> None:
+        """An outcome of a day that has been joined since its sums were computed."""
+        at_ms = np.array([(START_S + day * DAY_S) * 1000], np.int64)
+        nothing = dict.fromkeys(
+            ("prediction_value", "label_value", "predicted_positive", "positive"), np.full(1, np.nan)
+        )
+        nothing |= dict.fromkeys(("score", "confidence", "label_probability", "position"), np.full(1, np.nan))
+        joined = {"timestamp": at_ms, "label_timestamp": at_ms, "joined_at": np.array([NOW_MS + 1], np.int64)}
+        self._rows.append(Rows("outcomes", 1, {"prediction_id": ["late"], **_named(1, "1"), **joined, **nothing}))
+
     def drifted(self, day: int, signal: str, **measures: float) -> None:
         """A row of `drift` about a day."""
         columns: dict[str, Column] = {

@@ -236,3 +236,14 @@ async def test_the_error_of_numbers_is_estimated_from_features_and_held_against_
     assert finding.start_ms == (START_S + 9 * DAY_S) * 1000
     assert "because of the relation" in finding.detail
     assert (await store.estimates(10))["mae"]["reason"] == "the outcomes of 2025-01-10 contradict the calibration"
+
+
+async def test_sums_that_labels_came_after_are_not_judged_yet(store: Store) -> None:
+    store.catalog.update(ModelSpec(model="m"))
+    dice = np.random.default_rng(14)
+    for day in range(3):
+        store.classes(day, draw(dice, 300))
+    store.serve(3, 1)
+    store.join_late(1)
+    await store.round()
+    assert await states(store) == [(0, "insufficient data")]

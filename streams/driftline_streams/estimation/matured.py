@@ -6,7 +6,8 @@ the same version mean the same, whoever is served by it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import datetime as dt
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -35,13 +36,15 @@ ORDER BY day, version
 """
 
 
-# Days that labels came for after their sums were computed: what they will say is not known yet.
+# Labels that came after the sums of their day were computed: what it will say is not known yet.
 _BEHIND = """
-SELECT DISTINCT version, toUnixTimestamp(toStartOfDay(timestamp)) AS start_s
+SELECT count() AS n
 FROM outcomes
-WHERE model = {model:String} AND joined_at >= {computed:DateTime64(3, 'UTC')}
+WHERE model = {model:String} AND version = {version:String} AND joined_at >= {since:DateTime64(3, 'UTC')}
+    AND timestamp >= toDateTime({start_s:UInt32}, 'UTC') AND timestamp < toDateTime({end_s:UInt32}, 'UTC')
 """
 
+SLACK_S = 30.0  # in which a label that was joined becomes visible
 LEAST_COVERAGE = 0.5  # of the answers of a day: of fewer labels nobody knows whom they speak for
 
 
@@ -50,6 +53,7 @@ class Matured(NamedTuple):
 
     start_s: int
     ready_s: int  # when that was so, in the model's time
+    computed: dt.datetime  # when its sums were
     covered: bool  # whether enough of its labels came to learn from
     scores: Day
     measured: float  # weight of the numbers among its outcomes
@@ -84,22 +88,28 @@ async def read(
     computed = max(row["computed"] for row in found)
     if computed.timestamp() + spec.label_horizon_s <= now_s:
         clock_s = now_s
-    late = await query(_BEHIND, {"model": spec.model, "computed": computed.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]})
-    behind = {(row["version"], int(row["start_s"])) for row in late}
     out: dict[str, list[Matured]] = {}
     for row in found:
         version, start_s = row["version"], int(row["start_s"])
         end_s, expected = start_s + DAY_S, answered.get((version, start_s), 0)
         complete = 0 < expected * spec.label_coverage <= row["labelled"]
         ready_s = min(end_s + spec.label_horizon_s, max(end_s, int(row["newest_s"])) if complete else 1 << 62)
-        if ready_s <= clock_s and (version, start_s) not in behind:
+        if ready_s <= clock_s:
             covered = row["labelled"] >= LEAST_COVERAGE * expected
             day = Day(
                 start_s, end_s, _grid(row["came"]), _grid(row["came_not"]), _bands(row["answers"]), _bands(row["wrong"])
             )
             sums = (float(row[name]) for name in ("measured", "absolute", "squared"))
-            out.setdefault(version, []).append(Matured(start_s, ready_s, covered, day, *sums))
+            out.setdefault(version, []).append(Matured(start_s, ready_s, row["computed"], covered, day, *sums))
     return out
+
+
+async def settled(query: Query, model: str, version: str, days: Sequence[Matured]) -> bool:
+    """Whether all labels of these days are in their sums; raises what the query raises."""
+    since = min(day.computed for day in days) - dt.timedelta(seconds=SLACK_S)
+    bounds = {"model": model, "version": version, "since": since.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]}
+    (row,) = await query(_BEHIND, {**bounds, "start_s": days[0].start_s, "end_s": days[-1].end_s})
+    return int(row["n"]) == 0
 
 
 def _grid(counts: Mapping[int, float]) -> Floats:

@@ -93,6 +93,8 @@ class Watch:
             version = Version(spec, name, truth.get(name, []), verdicts.get(name, []), newest_s)
             judged_s = version.verdicts[-1].end_s if version.verdicts else 0
             for group in history.to_judge(version.ready, judged_s, spec.drift.min_n, basis.size):
+                if not await matured.settled(self._query, spec.model, name, group):
+                    break
                 yield await self._judge(version, basis, group, now_ms)
             for day in days:
                 if day.version == name and day.start_s >= from_s:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 import time
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from .cases import Case, Side
 
 CLASSES = ("accuracy", "precision", "recall", "f1", "specificity", "roc_auc")
 MATURE = 5  # chunks
+NEVER = dt.datetime.min.replace(tzinfo=dt.UTC)
 SPEC = ModelSpec(model="bench")
 ALPHA = budget.alpha(SPEC.drift, budget.CONCEPT, 1)
 
@@ -39,10 +41,9 @@ class Said:
 
 
 def chunks(side: Side, width: int) -> list[Side]:
-    """As NannyML cuts them: what is left over at the end belongs to the last one."""
-    n = len(side["truth"])
-    cuts = [*range(0, n - width + 1, width)]
-    return [{name: column[at : n if at == cuts[-1] else at + width] for name, column in side.items()} for at in cuts]
+    """As NannyML cuts them: what is left over at the end is a chunk as well."""
+    starts = range(0, len(side["truth"]), width)
+    return [{name: column[at : at + width] for name, column in side.items()} for at in starts]
 
 
 def truths(case: Case) -> dict[str, Any]:
@@ -60,13 +61,15 @@ def say(case: Case, *, live: bool) -> Said:
     said = Said()
     days = [kind.day(each, number) for number, each in enumerate(chunks(case.reference, case.chunk))]
     first = len(days)
-    ready = [Matured(START_S + i * DAY_S, START_S + first * DAY_S, True, day, 0, 0, 0) for i, day in enumerate(days)]
+    ready = [
+        Matured(START_S + i * DAY_S, START_S + first * DAY_S, NEVER, True, day, 0, 0, 0) for i, day in enumerate(days)
+    ]
     version = Version(SPEC, "1", ready, [], 0)
     for number, each in enumerate(chunks(case.analysis, case.chunk), first):
         now_s = START_S + number * DAY_S
         if live and number - MATURE >= first:
             old = number - MATURE
-            day = Matured(START_S + old * DAY_S, now_s, True, days[old], 0, 0, 0)
+            day = Matured(START_S + old * DAY_S, now_s, NEVER, True, days[old], 0, 0, 0)
             lessons, _ = version.lessons(now_s, day.start_s)
             state = kind.judge([lesson.scores for lesson in lessons if lesson.start_s < day.start_s], days[old])
             version.verdicts.append(Verdict(day.start_s, day.start_s + DAY_S, now_s, state))
