@@ -37,13 +37,6 @@ def settle(database: ClickHouse, days: int) -> None:
     insert(database, "windows", *(windows(day, 200 * int(v), v) for day in range(days + 1) for v in "12"))
 
 
-def restate(database: ClickHouse, *rows: dict[str, Any]) -> None:
-    """The round has computed these pairs anew, with the sums of their days."""
-    insert(database, "comparisons", *rows)
-    at = {"computed_at": rows[0]["computed_at"]}
-    insert(database, "performance", *(cell(0, 200, version=v, role=role) | at for v, role in SIDES))
-
-
 class Worker:
     def __init__(self, database: ClickHouse, **rules: Any) -> None:
         catalog = Catalog()
@@ -106,10 +99,10 @@ async def test_a_verdict_that_corrected_labels_take_back_is_told(database: Click
     settle(database, 2)
     worker = Worker(database)
     assert [found.method for found in await worker.round()] == ["better"]
-    restate(database, pairs(0, 20, 22, at=1), pairs(1, 20, 22, at=1))
+    insert(database, "comparisons", pairs(0, 20, 22, at=1), pairs(1, 20, 22, at=1))
     assert [(found.method, found.end_ms) for found in await worker.round()] == [("not yet", START_MS + 2 * DAY_MS)]
     assert await verdicts(database) == ["not yet", "not yet"]
-    restate(database, pairs(0, 5, 40, at=2), pairs(1, 5, 40, at=2))  # the correction was wrong
+    insert(database, "comparisons", pairs(0, 5, 40, at=2), pairs(1, 5, 40, at=2))  # the correction was wrong
     assert [found.method for found in await worker.round()] == ["better"]
     assert await worker.round() == []
 
@@ -119,7 +112,7 @@ async def test_corrections_that_leave_the_verdict_restate_its_days_silently(data
     settle(database, 2)
     worker = Worker(database)
     await worker.round()
-    restate(database, pairs(0, 6, 40, at=1))
+    insert(database, "comparisons", pairs(0, 6, 40, at=1))
     assert await worker.round() == []
     numbers = await database.query("SELECT difference FROM verdicts FINAL ORDER BY through")
     assert [row["difference"] for row in numbers] == pytest.approx([34 / 200, 69 / 400])
@@ -176,23 +169,17 @@ async def test_a_model_without_anything_new_is_not_asked_about(database: ClickHo
         asked += 1
         return await database.query(sql, parameters)
 
+    async def round_() -> int:
+        before = asked
+        await worker.round()
+        return asked - before
+
     insert(database, "comparisons", pairs(0, 20, 20))
     settle(database, 1)
     worker = Worker(database)
     worker.watch = Watch(Catalog(), "t", query)
-    counts = []
-    for change in (
-        None,
-        None,
-        windows(1, 400, "1") | {"window": str(START + dt.timedelta(days=1)) + " 05:00:00"},
-        None,
-    ):
-        if change:
-            insert(database, "windows", change)
-        before = asked
-        await worker.round()
-        counts.append(asked - before)
-    assert counts[0] > 1  # it is judged, and once more until what was found is known
-    assert counts[1] > 1
-    assert counts[2] > 1  # the model has gone on
-    assert counts[3] == 1
+    gone_on = {"window": f"{START + dt.timedelta(days=1)} 05:00:00"}
+    for more in (windows(1, 1), windows(1, 1) | gone_on):
+        insert(database, "windows", more)
+        assert await round_() > 1
+        assert 1 in [await round_() for _ in range(5)]  # the engine may merge rows once or twice

@@ -15,10 +15,13 @@ from driftline_streams.kernel.effects import Named
 from driftline_streams.kernel.query import Query
 
 # What settles days: labels, the time of the model and, where nothing comes any more, that of the clock. By the hour:
-# horizons may be short, and who is judged an hour late has waited for days.
+# horizons may be short, and who is judged an hour late has waited for days. Rows are counted as well, for those of one
+# computation become visible one month after the other, and pairs after sums.
 STATES = """
-SELECT model, at, hour, toStartOfHour(now()) AS clock
-FROM (SELECT model, max(computed_at) AS at FROM performance GROUP BY model) AS labels
+SELECT model, at, rows, paired_at, pairs, hour, toStartOfHour(now()) AS clock
+FROM (SELECT model, max(computed_at) AS at, count() AS rows FROM performance GROUP BY model) AS sums
+LEFT JOIN (SELECT model, max(computed_at) AS paired_at, count() AS pairs FROM comparisons GROUP BY model) AS paired
+    USING (model)
 LEFT JOIN (SELECT model, toStartOfHour(max(window)) AS hour FROM windows WHERE dim = '' GROUP BY model) AS load
     USING (model)
 ORDER BY model
@@ -41,7 +44,7 @@ class Watch:
         """
         for row in await self._query(STATES, {}):
             spec = self._catalog.spec(row["model"])
-            state = (row["at"], row["hour"], row["clock"], spec)
+            state = (spec, *row.values())
             if self._seen.get(spec.model) == state:
                 continue
             told = False
