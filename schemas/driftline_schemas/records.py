@@ -294,7 +294,7 @@ class Detection(Struct, frozen=True, kw_only=True, omit_defaults=True):
     segments: list[Share] = field(default_factory=list)  # those that explain the change, most first
 
 
-class Outcome(Struct, frozen=True, kw_only=True, tag_field="kind"):
+class Outcome(Struct, frozen=True, tag_field="kind"):
     """A prediction with a truth, whatever it predicts. Message key: `model`.
 
     Of several outcomes of a prediction the one with the greatest `precedence`, compared as text, holds: by trust in the
@@ -318,27 +318,27 @@ class Outcome(Struct, frozen=True, kw_only=True, tag_field="kind"):
     segment: dict[str, str]
 
 
-class BinaryOutcome(Outcome, frozen=True, kw_only=True, tag="binary"):
+class BinaryOutcome(Outcome, frozen=True, tag="binary"):
     """Of a model that tells one class from the rest."""
 
     predicted_positive: bool
     positive: bool
 
 
-class ClassOutcome(Outcome, frozen=True, kw_only=True, tag="multiclass"):
+class ClassOutcome(Outcome, frozen=True, tag="multiclass"):
     """Of a model that tells several classes apart: right when `prediction` and `label` are equal."""
 
     label_probability: float | None  # what the model gave the true class
 
 
-class NumberOutcome(Outcome, frozen=True, kw_only=True, tag="regression"):
+class NumberOutcome(Outcome, frozen=True, tag="regression"):
     """Of a model that predicts a number; `None` where one is none."""
 
     prediction_value: float | None
     label_value: float | None
 
 
-class RankingOutcome(Outcome, frozen=True, kw_only=True, tag="ranking"):
+class RankingOutcome(Outcome, frozen=True, tag="ranking"):
     """Of one item in a list that was shown; the items of a list share their `request_id`."""
 
     relevance: float | None  # 1 for a click and 0 for none, or a grade; `None` where the label is none of these

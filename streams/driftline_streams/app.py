@@ -195,8 +195,8 @@ class Pipeline:
         """Join: labels as they came, and outcomes for those that find their prediction."""
         await self._let_predictions_lead()
         result = self.join(batch, _now_ms())
-        await self._carry_out(batch.name, result.effects)
-        await self._keep_outcomes(result)
+        # Neither needs the other: an outcome whose label is not stored yet comes again with its batch.
+        await asyncio.gather(self._carry_out(batch.name, result.effects), self._keep_outcomes(result))
         if self.join.fresh >= FRESH_LABELS:
             await self._look_up_labels()
         self.metrics.processed(batch.topic, result.read, result.stored, _by_name(result.rejected))

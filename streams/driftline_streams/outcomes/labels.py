@@ -41,28 +41,27 @@ def read(
 ) -> tuple[Truths, list[Reject]]:
     """The labels of one batch in order, and the rejects in order."""
     labels, indices, rejects = decode_all(_DECODER, values)
-    times_ms = [time if type(time) is int else to_ms(time) for time in (label.timestamp for label in labels)]
-    problems = _problems(labels, times_ms, catalog, now_ms)
+    problems = _problems(labels, catalog, now_ms)
     if problems:
         rejects += [Reject(indices[i], *problem) for i, problem in problems.items()]
         rejects.sort(key=lambda reject: reject.index)
         good = [i for i in range(len(labels)) if i not in problems]
-        labels, indices, times_ms = [labels[i] for i in good], [indices[i] for i in good], [times_ms[i] for i in good]
+        labels, indices = [labels[i] for i in good], [indices[i] for i in good]
     n = len(labels)
-    told = [label.label for label in labels]
     models, sources = [label.model for label in labels], [label.source or "" for label in labels]
-    known = {
+    trusted = {
         pair: trust(pair[1], catalog.spec(pair[0]).label_sources) for pair in set(zip(models, sources, strict=True))
     }
+    told = [label.label for label in labels]
     columns: dict[str, list[Any]] = {
         "model": models,
         "prediction_id": [label.prediction_id for label in labels],
         "label": [value if type(value) is str else class_name(value) for value in told],
         "value": [value if type(value) is float else math.nan for value in told],
-        "timestamp_ms": times_ms,
+        "timestamp_ms": _times_ms(labels),
         "weight": [label.weight for label in labels],
         "source": sources,
-        "trust": [known[pair] for pair in zip(models, sources, strict=True)],
+        "trust": [trusted[pair] for pair in zip(models, sources, strict=True)],
         "position": [label.position for label in labels],  # `None` becomes NaN
         "topic": [topic] * n,
         "partition": [partition] * n,
@@ -96,18 +95,21 @@ def rows(truths: Truths, topic: str, partition: int) -> Rows:
     )
 
 
-def _problems(labels: Sequence[Label], times_ms: Sequence[int], catalog: Catalog, now_ms: int) -> dict[int, Problem]:
+def _problems(labels: Sequence[Label], catalog: Catalog, now_ms: int) -> dict[int, Problem]:
     """What is wrong with labels that could be read, by index; nearly always nothing, which costs little to see."""
+    times_ms, told = _times_ms(labels), [label.label for label in labels]
     sorts = [(label.model, type(label.label), label.position is None) for label in labels]
     described = catalog.described()
     unfit = {sort: _unfit(catalog.spec(sort[0]), *sort[1:]) if sort[0] in described else None for sort in set(sorts)}
-    binary = {model for model in {sort[0] for sort in sorts} & described if catalog.spec(model).kind == "binary"}
+    kinds = {kind for _, kind, _ in unfit}
+    binary = {model for model in {sort[0] for sort in unfit} & described if catalog.spec(model).kind == "binary"}
     if (
         not any(unfit.values())
         and EARLIEST_MS <= min(times_ms, default=now_ms) <= max(times_ms, default=now_ms) <= now_ms + FUTURE_MS
-        and _NOT_A_NUMBER.isdisjoint([label.label for label in labels if type(label.label) is str])
-        and "\0" not in "".join([*(label.prediction_id for label in labels), *(sort[0] for sort in unfit)])
-        and not (binary and any(label.label % 1 for label in labels if type(label.label) is float))
+        and not (str in kinds and not _NOT_A_NUMBER.isdisjoint(told))
+        and "\0" not in "".join([label.prediction_id for label in labels])
+        and not any("\0" in sort[0] for sort in unfit)
+        and not (binary and float in kinds and any(value % 1 for value in told if type(value) is float))
     ):
         return {}
     problems: dict[int, Problem] = {}
@@ -125,6 +127,11 @@ def _problems(labels: Sequence[Label], times_ms: Sequence[int], catalog: Catalog
         elif "\0" in label.prediction_id or "\0" in label.model:
             problems[i] = Reason.OUT_OF_RANGE, "prediction_id and model must not contain NUL characters"
     return problems
+
+
+def _times_ms(labels: Sequence[Label]) -> list[int]:
+    times = [label.timestamp for label in labels]
+    return [time if type(time) is int else to_ms(time) for time in times]
 
 
 def _unfit(spec: ModelSpec, kind: type, unplaced: bool) -> str | None:

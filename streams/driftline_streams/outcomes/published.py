@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
+from itertools import repeat
 from typing import Any
 
 import msgspec
@@ -42,7 +43,7 @@ def named_effects(outcomes: Outcomes, prefix: str) -> tuple[str, Effects]:
     name = f"outcomes:{hashlib.blake2b(lines, digest_size=16).hexdigest()}"
     models: list[str] = outcomes.truths.model.tolist()
     keys = {model: model.encode() for model in set(models)}
-    messages = [Message(topic, line, keys[model]) for line, model in zip(lines.splitlines(), models, strict=True)]
+    messages = list(map(Message, repeat(topic), lines.splitlines(), map(keys.__getitem__, models)))
     partials = topics.PARTIALS.full_name(prefix)
     messages += [Message(partials, encoder.encode(each), keys[each.model]) for each in errors(outcomes, name)]
     return name, Effects((rows(outcomes),), messages)
@@ -151,8 +152,8 @@ def _of_kind(kind: int, outcomes: Outcomes) -> list[AnyOutcome]:
             record = RankingOutcome
             columns["relevance"] = _optional(outcomes.label_value)
             columns["position"] = [None if math.isnan(place) else int(place) for place in outcomes.position.tolist()]
-    names = tuple(columns)
-    return [record(**dict(zip(names, row, strict=True))) for row in zip(*columns.values(), strict=True)]
+    # By position, a third of what keywords cost.
+    return list(map(record, *(columns[name] for name in record.__struct_fields__)))
 
 
 def _order(outcomes: Outcomes) -> tuple[Ints, ...]:
