@@ -197,7 +197,7 @@ class Pipeline:
         result = self.join(batch, _now_ms())
         # Neither needs the other: an outcome whose label is not stored yet comes again with its batch.
         await asyncio.gather(self._carry_out(batch.name, result.effects), self._keep_outcomes(result))
-        if self.join.fresh >= FRESH_LABELS:
+        if self.join.fresh >= 2 * FRESH_LABELS:
             await self._look_up_labels()
         self.metrics.processed(batch.topic, result.read, result.stored, _by_name(result.rejected))
 
@@ -268,7 +268,8 @@ class Pipeline:
             await self._keep_outcomes(await self.join.recover(new, _now_ms()))
         self._recovered = mine
         rested_s = time.monotonic() - self._looked_up_at
-        if rested_s >= max(LOOK_UP_REST * self._look_up_s, LAG_REST_S if self._predictions_lag() else 0):
+        rested = rested_s >= max(LOOK_UP_REST * self._look_up_s, LAG_REST_S if self._predictions_lag() else 0)
+        if rested or self.join.fresh >= FRESH_LABELS:
             await self._look_up_labels()
         else:
             await self._keep_outcomes(await self.join.retry(mine, _now_ms(), cold=False))

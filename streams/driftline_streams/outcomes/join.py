@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -35,7 +35,7 @@ from driftline_streams.outcomes.served import Served, belongs
 from driftline_streams.outcomes.truth import SLACK_MS, Truth, Truths
 from driftline_streams.outcomes.waiting import Waiter, Waiting, delay_ms
 
-FRESH_LABELS = 60_000  # that no look-up has asked for yet: with more, batches wait for one
+FRESH_LABELS = 60_000  # that no look-up has asked for yet: with more one is due, with twice as many batches wait for it
 RETRY_LABELS = 60_000  # of others, that one look-up asks for
 SWEEP_MS = 30_000  # until the first look at labels that did not fit into memory; doubles, as most have come by then
 SWEEPS = 7  # doublings
@@ -225,22 +225,19 @@ class Join:
         pairs = [(truths, found)]
         if doubtful := {row: ms for row, ms in found.strange.items() if row < len(waiters) and waiters[row].superseded}:
             pairs += await self._alternatives(truths, doubtful)
-            for row in doubtful:
-                waiters[row].superseded = 0
-        orphaned = 0
-        for row in found.rows[found.rows < len(waiters)].tolist():
-            self.waiting.remove(waiters[row])
-        for row in _others(found.rows, truths.n).tolist():
-            if row >= len(waiters):
-                break
-            waiter = waiters[row]
-            if waiter.truth.ingested_ms + self._horizon_ms(waiter.truth.model) < now_ms:
-                orphaned += 1 + waiter.superseded
-                self.waiting.remove(waiter)
         missing = _others(found.rows, truths.n)
+        old = [waiters[row] for row in missing[missing < len(waiters)].tolist()]
+        orphans = [each for each in old if each.truth.ingested_ms + self._horizon_ms(each.truth.model) < now_ms]
+        # In a thread: a second of work at most, in which others are to go on. Until it is done, all of them wait.
+        result = await asyncio.to_thread(self._result, pairs)
+        for row in doubtful:
+            waiters[row].superseded = 0
+        for waiter in (*(waiters[row] for row in found.rows[found.rows < len(waiters)].tolist()), *orphans):
+            self.waiting.remove(waiter)
         for truth in truths.take(missing[missing >= len(waiters)]).rows():
             self._wait(truth, now_ms)
-        return self._result(pairs, orphaned=orphaned)
+        orphaned = sum(1 + waiter.superseded for waiter in orphans)
+        return replace(result, orphaned=orphaned, waiting=len(self.waiting) + self.fresh)
 
     def _in_memory(self, truths: Truths) -> _Found:
         rows, served = self.recent.find(truths.model.tolist(), truths.prediction_id.tolist())
@@ -330,7 +327,6 @@ class Join:
         effects: Effects | None = None,
         read: int = 0,
         rejected: Counter[Reason] | None = None,
-        orphaned: int = 0,
     ) -> JoinResult:
         truths = Truths.joined([Truths.of(()), *(each.take(found.rows) for each, found in pairs)])
         served = Served.joined([Served.nothing(), *(found.served for _, found in pairs)])
@@ -347,7 +343,6 @@ class Join:
             rejected=rejected or Counter(),
             joined=known.n,
             unanswered=truths.n - known.n,
-            orphaned=orphaned,
             waiting=len(self.waiting) + self.fresh,
         )
 
