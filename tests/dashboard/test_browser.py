@@ -21,7 +21,7 @@ from driftline_streams.settings import Settings
 from driftline_streams.sinks.clickhouse import ClickHouse
 from driftline_streams.sinks.migrations import migrate
 
-from . import seed
+from . import seed, truth
 
 pytestmark = pytest.mark.browser
 
@@ -289,6 +289,23 @@ def test_tabs_answer_how_long_who_is_better_where_it_is_worst_and_what_it_is_wor
     page.get_by_role("tab", name="Worth").click()
     assert options(page, "What was it worth?")["yAxis"][0]["name"] == "EUR"
     assert {series["name"] for series in options(page, "How many of each class?")["series"]} == {"true", "not true"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "metric", "shown", "hidden"),
+    [
+        ("regression", "Mean absolute error", "How far are numbers off?", "What is taken for what?"),
+        ("multiclass", "Accuracy", "What is taken for what?", "How far are numbers off?"),
+        ("ranking", "NDCG", "Is the top of the list clicked?", "Do scores come true?"),
+    ],
+)
+def test_each_kind_of_model_is_shown_what_it_has(  # noqa: PLR0917
+    open_page: Open, dashboard: str, kind: str, metric: str, shown: str, hidden: str
+) -> None:
+    page = open_page(f"{dashboard}/model/{truth.KINDS[kind]}?tab=performance")
+    assert options(page, "Performance as labels arrive")["yAxis"][0]["name"] == metric
+    assert options(page, shown)["series"][0]["data"]
+    expect(card(page, hidden)).to_be_hidden()
 
 
 @pytest.mark.parametrize(

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import datetime as dt
 
+import msgspec
 from clickhouse_connect.driver.client import Client
 
+from driftline_schemas.spec import ModelSpec
 from driftline_streams.comparison import pairs
 from driftline_streams.performance.sums import CLEAR, COMPUTE, REPORT
 
-from .seed import DAYS, HOURS, MODEL, SECOND_FROM_H, START_S, VERSIONS
+from .seed import DAYS, HOURS, MODEL, SECOND_FROM_H, START_S, VERSIONS, windows
 
 SEGMENTS = ["country", "sex"]
 RESTATED = "2025-04-02"  # a label of it was corrected after it was final
 SILENT = range(30, 33)  # days on which the estimate abstains
 FIRST_OPEN = 55  # the first day that is not final
+KINDS = {"regression": "house-price", "multiclass": "animals", "ranking": "search"}
 ALL_DAYS = [str(dt.date(2025, 3, 1) + dt.timedelta(days=day)) for day in range(DAYS)]
 
 
@@ -26,6 +29,7 @@ def truth(client: Client) -> None:
     restate(client)
     verdicts(client)
     estimates(client)
+    others(client)
 
 
 def outcomes(client: Client) -> None:
@@ -69,10 +73,10 @@ def outcomes(client: Client) -> None:
         )
 
 
-def cells(client: Client, days: list[str], at: str) -> None:
+def cells(client: Client, days: list[str], at: str, model: str = MODEL) -> None:
     """Sums of days and pairs, as the round of the worker computes them."""
     for statement in (pairs.COMPUTE, COMPUTE, CLEAR):
-        client.command(statement, {"model": MODEL, "days": days, "at": at, "segments": SEGMENTS})
+        client.command(statement, {"model": model, "days": days, "at": at, "segments": SEGMENTS})
 
 
 def restate(client: Client) -> None:
@@ -113,6 +117,35 @@ def estimates(client: Client) -> None:
             for day, *rest in rows
         ],
     )
+
+
+def others(client: Client) -> None:
+    """Ten days of a model of numbers, one of several classes and one of lists."""
+    for kind, model in KINDS.items():
+        windows(client, model, "1", range(240))
+        spec = ModelSpec(model=model, kind=kind)  # type: ignore[arg-type]
+        client.insert("models", [[model, "", "spec", msgspec.json.encode(spec).decode(), 9, _time(START_S)]])
+        client.command(
+            """
+            INSERT INTO outcomes
+            (
+                prediction_id, model, version, role, kind, timestamp, label_timestamp, prediction, label,
+                prediction_value, label_value, confidence, label_probability, position, weight, request_id, precedence
+            )
+            WITH
+                toDateTime64({start:Int64} + number * 360, 3, 'UTC') AS at,
+                cityHash64(number) % 100 AS dice,
+                ['cat', 'dog', 'horse'][1 + number % 3] AS animal
+            SELECT
+                toString(number), {model:String}, '1', 'champion', {kind:String}, at, at + INTERVAL 1 HOUR,
+                animal, if(dice < 80, animal, 'dog'),
+                100 + dice, if({kind:String} = 'ranking', dice < 30, 97 + dice % 7),
+                0.8, 0.7, 1 + number % 5, 1, toString(intDiv(number, 5)), 1
+            FROM numbers(2400)
+            """,
+            {"model": model, "kind": kind, "start": START_S},
+        )
+        cells(client, ALL_DAYS[:10], "2025-05-01 00:00:00", model)
 
 
 END = START_S + DAYS * 86_400

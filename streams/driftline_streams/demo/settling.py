@@ -17,6 +17,7 @@ from driftline_streams.sinks.clickhouse import ClickHouse
 EVERY_S = 0.25
 QUIET_S = 2.5  # performance is judged two seconds after the last labels; a finding is an alert within a second
 STALLED_S = 30.0  # nothing moves for so long: something is wrong
+PACED_S = 300.0  # the same when all is joined: what is summed up rests twenty times as long as it took
 
 COUNTS = """
 SELECT
@@ -91,10 +92,11 @@ class Settling:
             missing = _missing(counts, expected)
             if not missing and not stored_at:
                 stored_at = now
+            patience = STALLED_S if missing else PACED_S
             missing = missing or self._open(counts)
             if not missing and now - moved_at >= QUIET_S:
                 return Settled(stored_at, "")
-            if now - moved_at >= STALLED_S:
+            if now - moved_at >= patience:
                 return Settled(stored_at or moved_at, missing)
             time.sleep(EVERY_S)
 
