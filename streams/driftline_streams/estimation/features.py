@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from driftline_streams.estimation import concept, losses, rows, support, table
+from driftline_streams.estimation import concept, losses, relation, rows, support, table
 from driftline_streams.estimation.concept import Judged, Parts
 from driftline_streams.estimation.expected import Estimate
 from driftline_streams.estimation.losses import NUMBERS, Losses, Sample
@@ -30,7 +30,6 @@ ROWS = 1_000  # of a matured day: eight weeks of them are learned from within se
 SERVED_ROWS = 5_000  # of a day without labels
 LEAST_DAYS = 3
 LEAST_ROWS = 500
-JUDGE_DAYS = 7  # with fewer nothing is known of how days differ
 STALE = 7  # days: what was learned is learned again when the newest day is so much newer
 GROWN = 1.25  # or there are so many times as many
 
@@ -94,7 +93,7 @@ class Features:
     async def judge(self, version: Version, lessons: Sequence[Matured], group: Sequence[Matured]) -> Judged:
         """The errors of the days of `group` beside what `lessons` let expect of their features."""
         n, rules = sum(day.measured for day in group), version.spec.drift
-        if len(lessons) < JUDGE_DAYS or self.enough(lessons) or n < rules.min_n:
+        if len(lessons) < relation.LEAST_DAYS or self.enough(lessons) or n < rules.min_n:
             return concept.nothing(n)
         learned = await self._learn(version, lessons)
         drawn = [await self._sample(version, day.start_s) for day in group]

@@ -52,9 +52,12 @@ class Losses:
 
     def expect(self, events: Table) -> Floats:
         """The absolute error to expect of each event, shape `(n,)`."""
+        return np.asarray(self.by_half(events).mean(axis=0), np.float64)
+
+    def by_half(self, events: Table) -> Floats:
+        """The same by each half alone, shape `(2, n)`."""
         bins = self.encoder.bins(events)
-        drawn = np.mean([half.predict(bins) for half in self.halves], axis=0)
-        return np.asarray(np.maximum(drawn, _LEAST * self.mean), np.float64)
+        return np.maximum(np.stack([half.predict(bins) for half in self.halves]), _LEAST * self.mean)
 
     def strange(self, events: Table) -> list[str]:
         """The features of which too many events have values that nothing was learned of."""
@@ -99,12 +102,15 @@ def learn(samples: Sequence[Sample]) -> Losses:
 
 def of_day(learned: Losses, events: Table, n: int) -> dict[str, Estimate]:
     """The errors of a day with `n` answers, of which `events` are a sample of at least one."""
-    expected = learned.expect(events)
+    by_half = learned.by_half(events)
+    expected = by_half.mean(axis=0)
     mean, square = float(expected.mean()), float(np.square(expected).mean())
     fourth = float(np.power(expected, 4).mean())
     reach = float(student_95(max(len(learned.days) - 1, 2)))
-    # Chance of the errors, of which events were drawn, and how much days differ; all over the square of the mean.
+    # Chance of the errors, of which events were drawn, how far apart the halves are, and how much days differ; all over
+    # the square of the mean.
     drawn, differ = float(expected.var()) / len(expected) / mean**2, learned.spread
+    differ += float(np.diff(by_half.mean(axis=1))[0]) ** 2 / 4 / mean**2
     half = reach * math.sqrt(learned.noise * square / n / mean**2 + drawn + differ)
     root, chance = math.sqrt(learned.square * square), learned.wild * fourth / n / (2 * learned.square * square) ** 2
     wide = reach * math.sqrt(chance + drawn + differ)

@@ -118,7 +118,7 @@ class _Numbers:
         return Sample(number, _table(chunk), np.abs(chunk["answer"] - chunk["truth"]).astype(np.float64))
 
     def judge(self, lessons: list[Any], day: Any) -> Any:
-        if len(lessons) < features.JUDGE_DAYS:
+        if len(lessons) < relation.LEAST_DAYS:
             return "insufficient data"
         learned = self._learn(lessons)
         threshold = SPEC.drift.min_effect * learned.deviation
