@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
-from driftline_schemas.spec import ModelSpec
+from driftline_schemas.records import Detection
+from driftline_schemas.spec import ModelSpec, PerformanceRules
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.effects import Rows
 from driftline_streams.performance.expected import Expectations, Known, expect
+from driftline_streams.performance.watch import Watch
 from driftline_streams.sinks.clickhouse import ClickHouse
 
 from .conftest import DAY_MS, HOUR_MS, START_MS, compute, outcomes, served
@@ -134,3 +137,26 @@ def test_a_clock_before_the_day_and_one_long_after_it_are_no_trouble() -> None:
     for clock_s in (0, START_MS // 1000, START_MS // 1000 + 3_650 * 86_400):
         for line in expect(known(rows, loads, clock_s)):
             assert 0 <= line.expected.low <= line.expected.high <= 1
+
+
+async def test_a_bad_day_that_goes_on_is_found_by_its_worst_cases_without_history(
+    database: ClickHouse,
+) -> None:
+    known = Catalog()
+    known.update(ModelSpec(model="m", performance=PerformanceRules(accuracy=0.8)))
+    rows = outcomes(
+        180,
+        timestamp=START_MS + np.arange(180) * 60_000,
+        label_timestamp=START_MS + np.arange(180) * 60_000 + HOUR_MS,
+        positive=1,
+        predicted_positive=np.arange(180) % 2,
+    )
+    await database.insert([rows, served((START_MS, 200, 0))], "half a day")
+    await compute(database)
+    watch = Watch(known, "t", database.query)
+    assert (await watch(CLOCK_MS)).effects.messages == ()
+    assert await round_of(database, Expectations(known, database.query)) == 1
+    (message,) = (await watch(CLOCK_MS)).effects.messages
+    found = msgspec.json.decode(message.value or b"", type=Detection)
+    assert (found.method, found.statistic) == ("bounds", 0.5)
+    assert found.high == pytest.approx(0.8 - 90 / 200)
