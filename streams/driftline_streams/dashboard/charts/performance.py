@@ -93,12 +93,17 @@ def _line(name: str, of: Sequence[Cohort], shown: tuple[Metric, str], shade: str
         {row.at_s: _about(name, row, metric, grain) for row in of if (row.state == PROVISIONAL) is provisional}
         for provisional in (False, True)
     )
+    joined = said(line(_provisional(of), step_s), unsure)
     restated = [row for row in of if row.state == RESTATED]
     return [
         series(name, said(line(final, step_s), sure), shade, showSymbol=few),
         series(
             f"{name} {PROVISIONAL}",
-            said(line(_provisional(of), step_s), unsure),
+            # The final ones beside them only join the line up.
+            [
+                {**at, **({} if at["about"] else {"symbol": "none"})}
+                for at in said(line(_provisional(of), step_s), unsure)
+            ],
             shade,
             lineStyle={"type": "dashed", "opacity": 0.8},
             showSymbol=few,
