@@ -107,30 +107,37 @@ class Store:
         }
         self._rows.append(Rows("performance", 1, given))
 
-    def classes(self, day: float, drawn: Any, *, labels: bool = True, version: str = "1") -> None:
+    def classes(self, day: float, drawn: Any, *, labels: bool = True, version: str = "1", weight: float = 1.0) -> None:
         """A day of a binary model, with its labels unless they are still to come."""
         scores, _, answers = drawn
         predicted = ["true" if answer else "false" for answer in answers]
         self.serve(day, len(scores), version=version, score=scores, prediction=predicted)
         if labels:
-            self.label(int(day), drawn, version=version)
+            self.label(int(day), drawn, version=version, weight=weight)
 
-    def label(self, day: int, drawn: Any, *, version: str = "1") -> None:
-        """The labels of a day of a binary model."""
+    def label(self, day: int, drawn: Any, *, version: str = "1", weight: float = 1.0) -> None:
+        """The labels of a day of a binary model, each of that weight."""
         scores, truth, answers = drawn
-        known, at = matured(scores, truth, answers), buckets(scores)
+        known, at, n = matured(scores, truth, answers), buckets(scores), len(truth)
         columns = {
-            **dict.fromkeys(("scored", "classified", "binaries"), np.array([len(truth)], np.uint64)),
-            **dict.fromkeys(("weight", "weight_squares", "classified_weight"), np.array([len(truth)], np.float64)),
-            "correct": np.array([np.sum(truth == answers)], np.float64),
+            **dict.fromkeys(("scored", "classified", "binaries"), np.array([n], np.uint64)),
+            **dict.fromkeys(("weight", "classified_weight"), np.array([weight * n], np.float64)),
+            "weight_squares": np.array([weight**2 * n], np.float64),
+            "correct": np.array([weight * np.sum(truth == answers)], np.float64),
             "confusion": MapColumn.of(
-                [{f"{p}\x1f{t}": float(np.sum((answers == p) & (truth == t))) for p in (0, 1) for t in (0, 1)}],
+                [
+                    {
+                        f"{p}\x1f{t}": weight * float(np.sum((answers == p) & (truth == t)))
+                        for p in (0, 1)
+                        for t in (0, 1)
+                    }
+                ],
                 np.float64,
             ),
-            "positives": _map(_counted(at, truth), np.float64),
-            "negatives": _map(_counted(at, 1 - truth), np.float64),
-            "band_weight": _map(dict(enumerate(known.answers.tolist())), np.float64),
-            "band_wrong": _map(dict(enumerate(known.wrong.tolist())), np.float64),
+            "positives": _map(_counted(at, weight * truth), np.float64),
+            "negatives": _map(_counted(at, weight * (1 - truth)), np.float64),
+            "band_weight": _map(dict(enumerate((weight * known.answers).tolist())), np.float64),
+            "band_wrong": _map(dict(enumerate((weight * known.wrong).tolist())), np.float64),
         }
         self.settle(day, truth, version=version, **columns)
 
@@ -156,10 +163,10 @@ class Store:
             **{name: np.full(n, np.nan) for name in ("label_probability", "position")},
         }
         self._rows.append(Rows("outcomes", n, labelled))
-        errors = np.abs(answers - truth)
+        errors = np.minimum(np.abs(answers - truth), 1e70)
         sums = {"measured_weight": float(n), "absolute_errors": errors.sum(), "squared_residuals": (errors**2).sum()}
         columns: dict[str, Any] = {name: np.array([total], np.float64) for name, total in sums.items()}
-        self.settle(day, truth, **columns)
+        self.settle(day, truth, measured=np.array([n], np.uint64), **columns)
 
     def join_late(self, day: int) -> None:
         """An outcome of a day that has been joined since its sums were computed."""
@@ -183,10 +190,14 @@ class Store:
         }
         self._rows.append(Rows("drift", 1, columns))
 
-    async def round(self) -> list[Detection]:
-        """Carry out one round of the watch; what it found."""
+    async def save(self) -> None:
+        """Insert what was given."""
         await self.database.insert(self._rows, f"{next(_BATCHES)}")
         self._rows.clear()
+
+    async def round(self) -> list[Detection]:
+        """Carry out one round of the watch; what it found."""
+        await self.save()
         found: list[Detection] = []
         async for result in self.watch(NOW_MS):
             found += [msgspec.json.decode(message.value or b"", type=Detection) for message in result.effects.messages]

@@ -12,7 +12,7 @@ from driftline_streams.estimation import trees
 from driftline_streams.estimation.watch import Watch
 from driftline_streams.kernel.effects import Coded
 
-from .conftest import DAY_S, START_S, Store, draw
+from .conftest import DAY_S, NOW_MS, START_S, Store, draw
 
 
 async def states(store: Store) -> list[tuple[int, str]]:
@@ -64,7 +64,7 @@ async def test_a_day_without_labels_is_estimated_from_the_days_whose_labels_came
     errors = await store.database.query("SELECT * FROM estimate_errors WHERE metric = 'accuracy'")
     assert [(row["days"], row["abstained"], row["share_held"]) for row in errors] == [(8, 3, 1.0)]
     # Another worker, or this one after a restart, has nothing to add.
-    assert [each async for each in Watch(store.catalog, "t", store.database.query)(0) if each.name] == []
+    assert [each async for each in Watch(store.catalog, "t", store.database.query)(NOW_MS) if each.name] == []
 
 
 async def test_a_day_that_contradicts_is_found_and_estimates_wait_until_it_is_understood(store: Store) -> None:
@@ -172,10 +172,11 @@ async def test_a_day_that_abstained_is_estimated_once_others_mature(store: Store
     assert await reason(store, 4) == ""
 
 
-async def test_few_outcomes_are_judged_together(store: Store) -> None:
+@pytest.mark.parametrize("weight", [1.0, 10.0])  # one in ten that speaks for ten tells no more than one
+async def test_few_outcomes_are_judged_together(store: Store, weight: float) -> None:
     dice = np.random.default_rng(9)
     for day in range(12):
-        store.classes(day, draw(dice, 90))
+        store.classes(day, draw(dice, 90), weight=weight)
     store.serve(12, 1)
     await store.round()
     assert [day for day, _ in await states(store)] == [0, 3, 6, 9]

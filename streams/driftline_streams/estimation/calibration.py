@@ -23,7 +23,7 @@ BANDS = 20  # of scores, each a twentieth wide, as in the cells
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """The outcomes of one day, or of several, of which at least one has a score."""
+    """The outcomes of one day, or of several, of which at least one has a score: as many as they tell when weighted."""
 
     start_s: int
     end_s: int

@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from driftline_streams.estimation import concept, losses, relation, rows, support, table
 from driftline_streams.estimation.concept import Judged, Parts
 from driftline_streams.estimation.expected import Estimate
-from driftline_streams.estimation.losses import NUMBERS, Losses, Sample
+from driftline_streams.estimation.losses import CALCULABLE, NUMBERS, Losses, Sample
 from driftline_streams.estimation.matured import DAY_S, Matured
 from driftline_streams.estimation.served import Open
 from driftline_streams.estimation.support import Drifted
@@ -36,6 +36,7 @@ GROWN = 1.25  # or there are so many times as many
 _OF_VERSION = "model = {model:String} AND version = {version:String}"
 _IN_TIME = "timestamp >= toDateTime({start_s:UInt32}, 'UTC') AND timestamp < toDateTime({end_s:UInt32}, 'UTC')"
 _NUMBER = "isFinite(ifNull(prediction_value, nan))"
+_ERROR = f"least({CALCULABLE[1]}, abs(answer - assumeNotNull(label_value)))"  # as far as in `performance`
 _TRUTHS = f"""
 SELECT prediction_id, prediction_value, label_value
 FROM outcomes FINAL
@@ -46,7 +47,7 @@ LIMIT {{rows:UInt32}}
 """
 
 _MATURED = f"""
-SELECT nums, cats, assumeNotNull(truths.prediction_value) AS answer, abs(answer - assumeNotNull(label_value)) AS error
+SELECT nums, cats, assumeNotNull(truths.prediction_value) AS answer, {_ERROR} AS error
 FROM ({_TRUTHS}) AS truths
 INNER JOIN
 (
@@ -58,13 +59,31 @@ INNER JOIN
 ORDER BY cityHash64(prediction_id), prediction_id
 """
 
+_OF_DAY = f"{_OF_VERSION} AND {_IN_TIME} AND status = 'ok' AND {_NUMBER}"
+_ROLES = f"SELECT role, count() AS n FROM predictions WHERE {_OF_DAY} GROUP BY role ORDER BY role"
+_BY_CHANCE = "cityHash64(prediction_id), partition, offset, position"
+# Features are read of the chosen events alone: those of a whole day do not fit into memory.
 _SERVED = f"""
-SELECT role, nums, cats, assumeNotNull(prediction_value) AS answer, count() OVER (PARTITION BY role) AS n
+SELECT nums, cats, assumeNotNull(prediction_value) AS answer
 FROM predictions
-WHERE {_OF_VERSION} AND {_IN_TIME} AND status = 'ok' AND {_NUMBER}
-ORDER BY cityHash64(prediction_id), partition, offset, position
-LIMIT {{rows:UInt32}} BY role
+PREWHERE (prediction_id, partition, offset, position) IN
+(
+    SELECT prediction_id, partition, offset, position
+    FROM predictions
+    WHERE {_OF_DAY} AND role = {{role:String}}
+    ORDER BY {_BY_CHANCE}
+    LIMIT {{rows:UInt32}}
+)
+WHERE {_OF_DAY} AND role = {{role:String}}
+ORDER BY {_BY_CHANCE}
 """
+
+
+class Lesson(NamedTuple):
+    """What the days that were asked for have taught."""
+
+    days: Sequence[int]  # their starts
+    learned: Losses | str  # or why they teach nothing
 
 
 class Features:
@@ -75,7 +94,7 @@ class Features:
     def __init__(self, query: Query) -> None:
         self._query = query
         self._samples: dict[tuple[str, str], dict[int, Sample]] = {}  # of the days that were last learned from
-        self._learned: dict[tuple[str, str], Losses] = {}
+        self._lessons: dict[tuple[str, str], Lesson] = {}
 
     def size(self, day: Matured) -> float:
         """Outcomes that can be judged."""
@@ -96,6 +115,8 @@ class Features:
         if len(lessons) < relation.LEAST_DAYS or self.enough(lessons) or n < rules.min_n:
             return concept.nothing(n)
         learned = await self._learn(version, lessons)
+        if isinstance(learned, str) or len(learned.days) < relation.LEAST_DAYS:
+            return concept.nothing(n)
         drawn = [await self._sample(version, day.start_s) for day in group]
         events, errors = (
             table.concatenate([each.events for each in drawn]),
@@ -114,32 +135,37 @@ class Features:
         spec, own = version.spec, version.own(day.start_s)
         bounds = {"model": spec.model, "version": version.name, **_times(day.start_s), "rows": SERVED_ROWS}
         moved = await support.drifted(self._query, spec.model, version.name, day.start_s, day.start_s + DAY_S)
-        by_role: dict[str, list[Mapping[str, Any]]] = {}
-        for row in await self._query(_SERVED, bounds):
-            by_role.setdefault(row["role"], []).append(row)
-        learned = None if reason else await self._learn(version, lessons)
+        learned = reason or await self._learn(version, lessons)
         about = rows.About(spec.model, version.name, day.start_s, self.basis, "direct loss")
         out = []
-        for role, found in sorted(by_role.items()):
-            n = int(found[0]["n"])
-            why = reason if learned is None else _known(n, learned, events := _table(found), moved)
-            if why or learned is None:
-                estimates = dict.fromkeys(NUMBERS, Estimate.abstaining(why))
-            else:
-                estimates = await asyncio.to_thread(losses.of_day, learned, events, n)
-            out.append(rows.Estimated(about, role, n, 0 if own is None else round(own.measured), estimates))
+        for row in await self._query(_ROLES, bounds):
+            role, n = row["role"], int(row["n"])
+            estimates = await self._of_role(learned, n, moved, {**bounds, "role": role})
+            out.append(rows.Estimated(about, role, n, 0 if own is None else own.labelled, estimates))
         return out
 
-    async def _learn(self, version: Version, lessons: Sequence[Matured]) -> Losses:
-        """From at least two days. It takes seconds, so that days that follow each other share what was learned."""
+    async def _of_role(
+        self, learned: Losses | str, n: int, moved: Drifted, bounds: Mapping[str, Any]
+    ) -> dict[str, Estimate]:
+        if isinstance(learned, str):
+            return dict.fromkeys(NUMBERS, Estimate.abstaining(learned))
+        events = _table(await self._query(_SERVED, bounds))
+        if why := _known(n, learned, events, moved):
+            return dict.fromkeys(NUMBERS, Estimate.abstaining(why))
+        return await asyncio.to_thread(losses.of_day, learned, events, n)
+
+    async def _learn(self, version: Version, lessons: Sequence[Matured]) -> Losses | str:
+        """What `lessons` teach, or why they teach nothing.
+
+        It takes seconds, so that days that follow each other share what was learned.
+        """
         key, days = (version.spec.model, version.name), [day.start_s for day in lessons]
-        known = self._learned.get(key)
-        if known is None or stale(known.days, days, DAY_S):
+        known = self._lessons.get(key)
+        if known is None or (known.days != days and (isinstance(known.learned, str) or stale(known.days, days, DAY_S))):
             samples = [await self._sample(version, start_s) for start_s in days]
-            known = await asyncio.to_thread(losses.learn, [each for each in samples if len(each.errors)])
-            self._learned[key] = known
+            known = self._lessons[key] = Lesson(days, _teaches(samples) or await asyncio.to_thread(_learned, samples))
             self._samples[key] = {each.start_s: each for each in samples}
-        return known
+        return known.learned
 
     async def _sample(self, version: Version, start_s: int) -> Sample:
         key = version.spec.model, version.name
@@ -149,6 +175,23 @@ class Features:
         bounds = {"model": key[0], "version": key[1], **_times(start_s), "rows": ROWS}
         found = await self._query(_MATURED, bounds)
         return Sample(start_s, _table(found), np.array([row["error"] for row in found], np.float64))
+
+
+def _teaches(samples: Sequence[Sample]) -> str:
+    """Why nothing can be learned from these samples; empty when something can."""
+    errors = [sample.errors for sample in samples if len(sample.errors)]
+    if len(errors) < LEAST_DAYS:
+        return f"only {len(errors)} of at least {LEAST_DAYS} matured days still have their predictions"
+    if (n := sum(map(len, errors))) < LEAST_ROWS:
+        return f"only {n} of at least {LEAST_ROWS} matured outcomes still have their predictions"
+    mean, (least, most) = float(np.concatenate(errors).mean()), losses.CALCULABLE
+    if mean <= least:
+        return "the matured answers were never wrong"
+    return "the matured errors are too large to calculate with" if mean >= most else ""
+
+
+def _learned(samples: Sequence[Sample]) -> Losses:
+    return losses.learn([sample for sample in samples if len(sample.errors)])
 
 
 def stale(known: Sequence[int], days: Sequence[int], day: int) -> bool:

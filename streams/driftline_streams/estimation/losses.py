@@ -25,6 +25,7 @@ from driftline_streams.kernel.significance import student_95
 
 NUMBERS = ("mae", "rmse")
 MOST_STRANGE = 0.2  # of a day's events with a value beyond what was learned
+CALCULABLE = (1e-70, 1e70)  # mean errors between which fourth powers are neither 0 nor infinite
 _LEAST = 0.1  # of the mean error: no event is expected to be better than that
 
 
@@ -69,7 +70,7 @@ class Losses:
 
 
 def learn(samples: Sequence[Sample]) -> Losses:
-    """From the samples of at least two days."""
+    """From the samples of at least two days, none of them empty, with a mean error in `CALCULABLE`."""
     errors = np.concatenate([sample.errors for sample in samples])
     events = table.concatenate([sample.events for sample in samples])
     day = np.repeat(np.arange(len(samples)), [len(sample.errors) for sample in samples])
@@ -80,7 +81,6 @@ def learn(samples: Sequence[Sample]) -> Losses:
     expected = np.empty(len(errors))
     for half, other in zip(halves, reversed(sides), strict=True):
         expected[other] = np.maximum(half.predict(bins[other]), _LEAST * mean)
-    counts = np.bincount(day)
     total, squares = np.bincount(day, expected), np.bincount(day, np.square(expected))
     noise = float(np.square(errors - expected).sum() / np.square(expected).sum())
     square = float(np.square(errors).sum() / np.square(expected).sum())
@@ -96,7 +96,7 @@ def learn(samples: Sequence[Sample]) -> Losses:
         noise=noise,
         wild=wild,
         square=square,
-        spread=max(0.0, beyond) if counts.min() else 0.0,
+        spread=max(0.0, beyond),
     )
 
 

@@ -28,7 +28,7 @@ SELECT
     toUnixTimestamp(newest) AS newest_s, max(computed_at) AS computed,
     sumMap(positives) AS came, sumMap(negatives) AS came_not,
     sumMap(band_weight) AS answers, sumMap(band_wrong) AS wrong,
-    sum(measured_weight) AS measured, sum(absolute_errors) AS absolute, sum(squared_residuals) AS squared
+    sum(weight) AS weights, sum(weight_squares) AS squares, sum(measured) AS numbers
 FROM performance FINAL
 WHERE model = {model:String} AND stage = 'latest' AND dim = '' AND day >= toDate(toDateTime({from_s:UInt32}, 'UTC'))
 GROUP BY version, day
@@ -55,15 +55,21 @@ class Matured(NamedTuple):
     ready_s: int  # when that was so, in the model's time
     computed: dt.datetime  # when its sums were
     covered: bool  # whether enough of its labels came to learn from
+    labelled: int  # labels that came
     scores: Day
-    measured: float  # weight of the numbers among its outcomes
-    absolute: float  # sum of their absolute errors
-    squared: float
+    measured: int  # numbers among its outcomes
 
     @property
     def end_s(self) -> int:
         """Of the day."""
         return self.start_s + DAY_S
+
+
+class Truth(NamedTuple):
+    """What labels have said of the days of a model, and when they have said all."""
+
+    ready: Mapping[str, Sequence[Matured]]  # matured days by version, in order
+    closed_s: int  # what ended until then gets no more labels, whether it has any or not
 
 
 async def read(
@@ -74,34 +80,40 @@ async def read(
     from_s: int,
     newest_s: int,
     now_s: int,
-) -> dict[str, list[Matured]]:
-    """The matured days from `from_s` on by version, in order; `answered` counts the answers by version and day.
+) -> Truth:
+    """The matured days from `from_s` on; `answered` counts the answers by version and day.
 
     A day has matured when so many of its labels have come as the spec asks for, or when its horizon is over: by the
     time of the model, whose newest prediction is of `newest_s`, or, when no label came for a whole horizon, by the
-    clock (`now_s`). Raises what the query raises.
+    clock (`now_s`, at least `newest_s`). A day without labels is closed when labels a horizon younger have come, or by
+    the clock. Raises what the query raises.
     """
     found = await query(_COHORTS, {"model": spec.model, "from_s": from_s})
-    clock_s = max(newest_s, max((int(row["newest_s"]) for row in found), default=0))
     if not found:
-        return {}
+        return Truth({}, now_s - spec.label_horizon_s)
+    # A label may be of the future by the clock of whoever sent it.
+    label_s = min(max(int(row["newest_s"]) for row in found), now_s)
+    clock_s = max(newest_s, label_s)
     computed = max(row["computed"] for row in found)
     if computed.timestamp() + spec.label_horizon_s <= now_s:
-        clock_s = now_s
+        clock_s = label_s = now_s
     out: dict[str, list[Matured]] = {}
     for row in found:
         version, start_s = row["version"], int(row["start_s"])
         end_s, expected = start_s + DAY_S, answered.get((version, start_s), 0)
         complete = 0 < expected * spec.label_coverage <= row["labelled"]
-        ready_s = min(end_s + spec.label_horizon_s, max(end_s, int(row["newest_s"])) if complete else 1 << 62)
+        ready_s = min(
+            end_s + spec.label_horizon_s, max(end_s, min(int(row["newest_s"]), now_s)) if complete else 1 << 62
+        )
         if ready_s <= clock_s:
             covered = row["labelled"] >= LEAST_COVERAGE * expected
-            day = Day(
-                start_s, end_s, _grid(row["came"]), _grid(row["came_not"]), _bands(row["answers"]), _bands(row["wrong"])
-            )
-            sums = (float(row[name]) for name in ("measured", "absolute", "squared"))
-            out.setdefault(version, []).append(Matured(start_s, ready_s, row["computed"], covered, day, *sums))
-    return out
+            # Weighted outcomes tell as much as fewer of weight 1 (Kish, 1965): in that many, chance is as large.
+            each = row["weights"] / row["squares"] if row["squares"] > 0 else 0.0
+            counted = _grid(row["came"]), _grid(row["came_not"]), _bands(row["answers"]), _bands(row["wrong"])
+            scores = Day(start_s, end_s, *(each * counts for counts in counted))
+            day = Matured(start_s, ready_s, row["computed"], covered, int(row["labelled"]), scores, int(row["numbers"]))
+            out.setdefault(version, []).append(day)
+    return Truth(out, label_s - spec.label_horizon_s)
 
 
 async def settled(query: Query, model: str, version: str, days: Sequence[Matured]) -> bool:

@@ -56,7 +56,7 @@ class Scores:
         learned = None if reason else await self._learn(version, lessons)
         names = CLASSES if spec.kind == "multiclass" else BINARY
         about = rows.About(spec.model, version.name, day.start_s, self.basis, "calibration")
-        labelled = 0 if own is None else round(own.scores.n)
+        labelled = 0 if own is None else own.labelled
         out = []
         for role, given in found.items():
             why = reason if learned is None else support.known(given, learned, moved)

@@ -96,10 +96,12 @@ def encoder(table: Table, targets: Floats) -> Encoder:
             edges[name], ends[name] = np.unique(cuts), (float(finite.min()), float(finite.max()))
     places = {}
     for name in sorted(table.texts)[: MOST_FEATURES - len(edges)]:
-        labels, at = np.unique(np.array(table.texts[name], dtype=object).astype(str), return_inverse=True)
+        labels = sorted(set(table.texts[name]))
+        code = {label: place for place, label in enumerate(labels)}
+        at = np.array([code[text] for text in table.texts[name]])
         counts = np.bincount(at)
         usual = np.argsort(-counts, kind="stable")[:MAX_CATEGORIES]
         means = np.bincount(at, targets)[usual] / counts[usual]
-        ranked = [str(labels[usual[place]]) for place in np.argsort(means, kind="stable")]
+        ranked = [labels[usual[place]] for place in np.argsort(means, kind="stable")]
         places[name] = {label: rank + 1 for rank, label in enumerate(label for label in ranked if label)}
     return Encoder(edges, ends, places)

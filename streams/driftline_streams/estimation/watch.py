@@ -16,7 +16,7 @@ from driftline_schemas.spec import ModelSpec
 from driftline_streams.estimation import concept, history, matured, rows, served, support
 from driftline_streams.estimation.features import Features
 from driftline_streams.estimation.history import Verdict
-from driftline_streams.estimation.matured import DAY_S, Matured
+from driftline_streams.estimation.matured import DAY_S, Matured, Truth
 from driftline_streams.estimation.scores import Scores
 from driftline_streams.estimation.served import Open
 from driftline_streams.estimation.version import Version
@@ -85,12 +85,13 @@ class Watch:
         if not days:
             return
         answered = {(day.version, day.start_s): day.answered for day in days}
-        newest_s = max(day.newest_s for day in days)
-        truth = await matured.read(self._query, spec, answered, from_s=back_s, newest_s=newest_s, now_s=now_ms // 1000)
-        verdicts = await self._verdicts(spec.model, truth, back_s)
-        await self._remember(spec.model, basis, days, truth)
+        now_s = now_ms // 1000
+        newest_s = min(max(day.newest_s for day in days), now_s)
+        truth = await matured.read(self._query, spec, answered, from_s=back_s, newest_s=newest_s, now_s=now_s)
+        verdicts = await self._verdicts(spec.model, truth.ready, back_s)
+        await self._remember(spec.model, basis, [day for day in days if day.start_s >= from_s], truth.ready)
         for name in dict.fromkeys(day.version for day in days):
-            version = Version(spec, name, truth.get(name, []), verdicts.get(name, []), newest_s)
+            version = Version(spec, name, truth.ready.get(name, []), verdicts.get(name, []), newest_s)
             judged_s = version.verdicts[-1].end_s if version.verdicts else 0
             for group in history.to_judge(version.ready, judged_s, spec.drift.min_n, basis.size):
                 if not await matured.settled(self._query, spec.model, name, group):
@@ -99,7 +100,7 @@ class Watch:
             for day in days:
                 if day.version == name and day.start_s >= from_s:
                     yield await self._estimate(version, basis, day, now_ms)
-        self._from_s[spec.model] = self._open_from(spec.model, days, truth)
+        self._from_s[spec.model] = max(from_s, self._open_from(spec.model, days, truth))
 
     async def _verdicts(
         self, model: str, truth: Mapping[str, Sequence[Matured]], from_s: int
@@ -163,11 +164,12 @@ class Watch:
             return over or day.answered >= GROWN * made.answered
         return made.abstained and not has_matured and known > made.known
 
-    def _open_from(self, model: str, days: Sequence[Open], truth: Mapping[str, Sequence[Matured]]) -> int:
+    def _open_from(self, model: str, days: Sequence[Open], truth: Truth) -> int:
         """The first day of which something is still to be said; what stands before it is forgotten."""
-        ready = {(version, day.start_s) for version, each in truth.items() for day in each}
+        ready = {(version, day.start_s) for version, each in truth.ready.items() for day in each}
+        still_open = (day for day in days if day.start_s + DAY_S > truth.closed_s)
         first_s = min(
-            (day.start_s for day in days if (day.version, day.start_s) not in ready), default=days[-1].start_s
+            (day.start_s for day in still_open if (day.version, day.start_s) not in ready), default=days[-1].start_s
         )
         for key in [key for key in self._made if key[0] == model and key[2] < first_s]:
             del self._made[key]

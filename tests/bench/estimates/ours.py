@@ -62,14 +62,14 @@ def say(case: Case, *, live: bool) -> Said:
     days = [kind.day(each, number) for number, each in enumerate(chunks(case.reference, case.chunk))]
     first = len(days)
     ready = [
-        Matured(START_S + i * DAY_S, START_S + first * DAY_S, NEVER, True, day, 0, 0, 0) for i, day in enumerate(days)
+        Matured(START_S + i * DAY_S, START_S + first * DAY_S, NEVER, True, 0, day, 0) for i, day in enumerate(days)
     ]
     version = Version(SPEC, "1", ready, [], 0)
     for number, each in enumerate(chunks(case.analysis, case.chunk), first):
         now_s = START_S + number * DAY_S
         if live and number - MATURE >= first:
             old = number - MATURE
-            day = Matured(START_S + old * DAY_S, now_s, NEVER, True, days[old], 0, 0, 0)
+            day = Matured(START_S + old * DAY_S, now_s, NEVER, True, 0, days[old], 0)
             lessons, _ = version.lessons(now_s, day.start_s)
             state = kind.judge([lesson.scores for lesson in lessons if lesson.start_s < day.start_s], days[old])
             version.verdicts.append(Verdict(day.start_s, day.start_s + DAY_S, now_s, state))
