@@ -99,11 +99,7 @@ def _line(name: str, of: Sequence[Cohort], shown: tuple[Metric, str], shade: str
         series(name, said(line(final, step_s), sure), shade, showSymbol=few),
         series(
             f"{name} {PROVISIONAL}",
-            # The final ones beside them only join the line up.
-            [
-                {**at, **({} if at["about"] else {"symbol": "none"})}
-                for at in said(line(_provisional(of), step_s), unsure)
-            ],
+            [at if at["about"] else {**at, "symbol": "none"} for at in joined],  # what is final only joins the line up
             shade,
             lineStyle={"type": "dashed", "opacity": 0.8},
             showSymbol=few,
