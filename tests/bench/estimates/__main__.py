@@ -17,7 +17,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "estimates-benchmark.md"
 def main() -> None:
     """Run, and write the page."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.estimates", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=4, help="of simulated cases")
+    parser.add_argument("--seeds", type=int, default=2, help="of simulated cases")
     given = parser.parse_args()
     seeds = range(1, given.seeds + 1)
     cases = [*(case for seed in seeds for case in classes(seed)), *PUBLISHED, PRICES]
