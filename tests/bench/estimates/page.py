@@ -23,6 +23,13 @@ accuracy, precision, recall, F1, specificity and ROC-AUC, each over all chunks: 
 """
 
 
+_NUMBERS = """## Numbers, where inputs move
+
+Means over MAE and RMSE, in the unit of the number. The simulated errors have heavy tails: the RMSE of a chunk hangs on
+its few largest errors, most chunks lie below the mean, and an estimate that is right in the mean is further from most.
+"""
+
+
 def page(lines: dict[str, Line], failed: str, about: dict[str, Any]) -> str:
     """The page."""
     classes = {key: line for key, line in lines.items() if "accuracy" in line.frozen}
@@ -32,10 +39,7 @@ def page(lines: dict[str, Line], failed: str, about: dict[str, Any]) -> str:
     ]
     parts += ["## Classes, where inputs move\n", _moved(classes, 100)]
     parts += [_by_metric(classes)]
-    parts += [
-        "## Numbers, where inputs move\n\nMeans over MAE and RMSE, in the unit of the number.\n",
-        _moved(numbers, 1),
-    ]
+    parts += [_NUMBERS, _moved(numbers, 1)]
     parts += [
         "## Where the relation changes\n\nNo estimate can know it before labels come. `found after`: the number of "
         "matured chunks from the change to the finding, 1 is the first.\n",
