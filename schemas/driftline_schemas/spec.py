@@ -135,7 +135,7 @@ class ModelSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, o
     test_windows_s: Annotated[tuple[Seconds, ...], Meta(min_length=1)] = (3_600, 86_400)
     test_events: Annotated[int, Meta(ge=2)] | None = None  # a test window of so many events, beside those of time
     silent_s: Seconds | None = None  # without events for so long is a finding; `None` follows from the usual gaps
-    label_horizon_s: Annotated[int, Meta(ge=1)] = 30 * 86_400
+    label_horizon_s: Annotated[int, Meta(ge=1, le=100 * 366 * 86_400)] = 30 * 86_400
     label_coverage: Probability = 1.0  # of a day's answers: with so many labels it is final before the horizon
     label_sources: list[Name] = field(default_factory=list)  # the most trusted first; those not named come last
     objectives: Objectives = field(default_factory=Objectives)

@@ -12,8 +12,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
+from functools import partial
 
 import structlog
 
@@ -23,6 +24,7 @@ from driftline_schemas.topics import Topic
 from driftline_streams import model_topic
 from driftline_streams.alerts.notify import Notify
 from driftline_streams.alerts.send import Sender
+from driftline_streams.beside import Beside
 from driftline_streams.clocks import Clocks
 from driftline_streams.comparison import pairs
 from driftline_streams.comparison.watch import Watch as ComparisonWatch
@@ -42,7 +44,6 @@ from driftline_streams.performance.cohorts import Cohorts
 from driftline_streams.performance.expected import Expectations
 from driftline_streams.performance.label_flow import LabelFlow
 from driftline_streams.performance.labels import LabelWatch
-from driftline_streams.performance.pace import Pace
 from driftline_streams.performance.watch import Watch
 from driftline_streams.reference.learner import Learner
 from driftline_streams.settings import Settings
@@ -118,9 +119,6 @@ class Pipeline:
         self._gaps = Gaps(settings)
         self._clocks = Clocks(settings, self.producer)
         self._events_a_message = 1.0  # of the last batch of predictions: many in column frames
-        self._pace = Pace(time.monotonic())
-        self._expected_pace = Pace(time.monotonic())
-        self._comparing_pace = Pace(time.monotonic())
         self._computed_at = 0.0  # when cohorts were last computed, in seconds of the monotonic clock
         self._looked_up_at, self._look_up_s = 0.0, 0.0  # when labels were last looked up, and how long it took
         self._judged_at = 0.0  # when performance was last compared with its limits
@@ -141,16 +139,20 @@ class Pipeline:
         self.app.every(PACE_EVERY_S, self.keep_pace)
         self.app.every(RETRY_EVERY_S, self.retry_labels)
         self.app.every(MODELS_EVERY_S, self.follow_models)
-        self.app.every(COHORTS_EVERY_S, self.compute_cohorts)
-        self.app.every(REPORT_EVERY_S, self.report_cohorts)
-        self.app.every(EXPECTED_EVERY_S, self.expect_performance)
-        self.app.every(PERFORMANCE_EVERY_S, self.watch_performance)
-        self.app.every(LABELS_EVERY_S, self.watch_labels)
-        self.app.every(LABEL_FLOW_EVERY_S, self.watch_label_flow)
-        self.app.every(JOINT_EVERY_S, self.watch_joint)
-        self.app.every(ESTIMATES_EVERY_S, self.estimate)
-        self.app.every(COMPARE_EVERY_S, self.watch_comparisons)
-        self.app.every(LEARN_EVERY_S, self.learn_references)
+        beside = Beside(self.app, mine=self._reads_first, lags=self._lags, failed=self.metrics.failed)
+        beside.every(COHORTS_EVERY_S, "sum up days", self.compute_cohorts, in_backlog=True)
+        beside.every(REPORT_EVERY_S, "keep final days", self.cohorts.report)
+        beside.every(EXPECTED_EVERY_S, "expect performance", self.expect_performance)
+        beside.every(PERFORMANCE_EVERY_S, "watch performance", self.watch_performance, in_backlog=True)
+        beside.every(LEARN_EVERY_S, "learn references", self.learn_references, in_backlog=True)
+        for seconds, name, watch in (
+            (LABELS_EVERY_S, "watch labels", self.labels),
+            (LABEL_FLOW_EVERY_S, "watch the flow of labels", self.label_flow),
+            (JOINT_EVERY_S, "watch features together", self.joint),
+            (ESTIMATES_EVERY_S, "estimate", self.estimation),
+            (COMPARE_EVERY_S, "compare versions, segments and groups", self.comparisons),
+        ):
+            beside.every(seconds, name, partial(self._publish_all, watch))
         self.app.every(METRICS_EVERY_S, self.measure)
         if self.settings.ledger_every_s:
             self.app.every(self.settings.ledger_every_s, self.take_account)
@@ -325,82 +327,31 @@ class Pipeline:
             self._unmirrored = []
 
     async def compute_cohorts(self) -> None:
-        """Sum up the days that labels have come for; the reader of the first partition does it."""
-        began = time.monotonic()
-        if self._reads_first() and self._pace.due(began):
-            try:
-                done = await self.cohorts()
-            finally:
-                self._pace.spent(began, time.monotonic())  # also when ClickHouse had too little memory for it
-            if done.computed:
-                self._computed_at = time.monotonic()
-
-    async def report_cohorts(self) -> None:
-        """Keep days as they stand when they are first final; the reader of the first partition does it."""
-        if self._reads_first() and not self._predictions_lag() and not self._labels_lag():
-            await self.cohorts.report()
+        """Sum up the days that labels have come for."""
+        done = await self.cohorts()
+        if done.computed:
+            self._computed_at = time.monotonic()
 
     async def expect_performance(self) -> None:
-        """Write down what the numbers of open days will be; the reader of the first partition does it.
-
-        Not in a backlog: the partitions of labels are hours of event time apart.
-        """
-        began = time.monotonic()
-        lag = self._predictions_lag() or self._labels_lag()
-        if self._reads_first() and not lag and self._expected_pace.due(began):
-            async for expected in self.expectations(_now_ms()):
-                await self._publish(expected)
-                self._computed_at = time.monotonic()
-            self._expected_pace.spent(began, time.monotonic())
+        """Write down what the numbers of open days will be."""
+        async for expected in self.expectations(_now_ms()):
+            await self._publish(expected)
+            self._computed_at = time.monotonic()
 
     async def watch_performance(self) -> None:
         """Compare days with the limits of the specs, when they were computed, or now and then."""
         now = time.monotonic()
-        if self._computed_at > self._judged_at or (self._reads_first() and now - self._judged_at >= PERFORMANCE_REST_S):
+        if self._computed_at > self._judged_at or now - self._judged_at >= PERFORMANCE_REST_S:
             self._judged_at = now
             await self._publish(await self.performance(_now_ms()))
 
-    async def watch_label_flow(self) -> None:
-        """Find that labels have stopped, or come again; the reader of the first partition does it, up to date."""
-        if self._reads_first() and not self._predictions_lag() and not self._labels_lag():
-            async for told in self.label_flow(_now_ms()):
-                await self._publish(told)
+    async def _publish_all(self, watch: Callable[[int], AsyncIterator[Named]]) -> None:
+        async for found in watch(_now_ms()):
+            await self._publish(found)
 
-    async def watch_labels(self) -> None:
-        """Compare the labels of settled days with the usual ones; the reader of the first partition does it."""
-        if self._reads_first() and not self._predictions_lag():
-            async for judged in self.labels(_now_ms()):
-                await self._publish(judged)
-
-    async def watch_joint(self) -> None:
-        """Compare how features go together on days that are over; the reader of the first partition does it.
-
-        Not in a backlog: its partitions are hours of event time apart.
-        """
-        if self._reads_first() and not self._predictions_lag():
-            async for judged in self.joint(_now_ms()):
-                await self._publish(judged)
-
-    async def estimate(self) -> None:
-        """Estimate days without labels, and hold matured ones against others; the reader of the first partition.
-
-        Not in a backlog: what has not been read is not missing.
-        """
-        if self._reads_first() and not self._predictions_lag() and not self._labels_lag():
-            async for done in self.estimation(_now_ms()):
-                await self._publish(done)
-
-    async def watch_comparisons(self) -> None:
-        """Judge challengers, segments and groups on settled days; the reader of the first partition does it.
-
-        Not in a backlog, in which days look settled whose labels have yet to be read.
-        """
-        began = time.monotonic()
-        lag = self._predictions_lag() or self._labels_lag()
-        if self._reads_first() and not lag and self._comparing_pace.due(began):
-            async for judged in self.comparisons(_now_ms()):
-                await self._publish(judged)
-            self._comparing_pace.spent(began, time.monotonic())
+    def _lags(self) -> bool:
+        """Whether this worker has predictions or labels to read or to look up, so that days look settled that are not."""
+        return self._predictions_lag() or self._labels_lag() or self.join.fresh > 0
 
     def _labels_lag(self) -> bool:
         """Whether this worker is more than a batch behind in labels."""
@@ -416,15 +367,14 @@ class Pipeline:
             await self.clickhouse.insert(found.effects.rows, found.name)
 
     async def learn_references(self) -> None:
-        """Publish what the first events of versions without a reference look like; the reader of the first partition.
+        """Publish what the first events of versions without a reference look like.
 
         It is published again when the worker dies before it has read it back, with the same id.
         """
-        if self._reads_first():
-            learned = await self.learner()
-            if learned is not None:
-                await asyncio.to_thread(model_topic.publish, self.settings, [learned])
-                log.info("reference learned", model=learned.model, version=learned.version, n=learned.n)
+        learned = await self.learner()
+        if learned is not None:
+            await asyncio.to_thread(model_topic.publish, self.settings, [learned])
+            log.info("reference learned", model=learned.model, version=learned.version, n=learned.n)
 
     async def measure(self) -> None:
         """Bring the gauges up to date."""

@@ -40,7 +40,8 @@ LEFT JOIN
 ) AS load USING (model, version, cohort)
 LEFT JOIN
 (
-    SELECT model, max(toUnixTimestamp(newest_of)) AS newest, max(toUnixTimestamp(ingested_of)) AS ingested
+    SELECT model, least(max(toUnixTimestamp(newest_of)), toUnixTimestamp(now())) AS newest, -- a clock may be fast
+        max(toUnixTimestamp(ingested_of)) AS ingested
     FROM
     (
         SELECT model, max(window) AS newest_of, toDateTime(0, 'UTC') AS ingested_of FROM windows WHERE dim = '' GROUP BY model
@@ -102,7 +103,9 @@ WITH
     -- The standard error of a mean over weight m, from the variance of what it averages.
     (spread, m) -> sqrt(greatest(0., spread) / greatest(0., m * e - 1)) AS error,
     -- A mean, from the sum, the sum of squares and the weight: normal, by the central limit theorem.
-    (total, squares, m, most_of) -> defined(m > 0, normal(total / m, error(squares / m - pow(total / m, 2), m), 0., most_of)) AS mean
+    (total, squares, m, most_of) -> defined(m > 0, normal(total / m, error(squares / m - pow(total / m, 2), m), 0., most_of)) AS mean,
+    -- Lists count once each, whatever their items weigh.
+    (total, squares, n) -> defined(n > 0, normal(total / n, sqrt(greatest(0., squares / n - pow(total / n, 2)) / (n - 1)), 0., 1.)) AS mean_of_lists
 SELECT
     model, version, role, cohort, dim, segment, computed_at,
     labelled, classified, scored, measured, ranked,
@@ -130,9 +133,12 @@ SELECT
     mean(surprise, surprise2, surprised, inf) AS log_loss_95,
     mean(squared_errors, squared_errors2, scored_weight, 1.) AS brier_95,
     -- How far the mean score of a band is from the share of positives in it, on average. Delta method: with the sign of each
-    -- difference fixed it is the mean of signed errors, whose mean square is the Brier score.
-    defined(scored_weight > 0, normal(miscalibration,
-        error(squared_errors / scored_weight - pow(miscalibration, 2), scored_weight), 0., 1.)) AS ece_95,
+    -- difference fixed it is the mean of signed errors, whose mean square is the Brier score. Chance alone makes scores that
+    -- are right differ by √(2 p (1 - p) / (π n)) in a band: the lower end is what is left without it.
+    defined(scored_weight > 0, (
+        miscalibration::Nullable(Float64),
+        greatest(0., miscalibration - chance - z * error(squared_errors / scored_weight - pow(miscalibration, 2), scored_weight))::Nullable(Float64),
+        least(1., miscalibration + z * error(squared_errors / scored_weight - pow(miscalibration, 2), scored_weight))::Nullable(Float64))) AS ece_95,
     defined(notEmpty(class_names), normal(mean_f1, error(f1_spread, classified_weight), 0., 1.)) AS macro_f1_95,
     defined(notEmpty(class_names), (
         mean_precision::Nullable(Float64),
@@ -147,8 +153,8 @@ SELECT
     defined(measured_weight > 0, normal(sqrt(mean_square), error(square_spread, measured_weight) / (2 * sqrt(mean_square)), 0., inf)) AS rmse_95,
     mean(relative_errors, relative_errors2, relative, inf) AS mape_95,
     defined((measured_weight > 0) * (truth_spread > 0), normal(1 - mean_square / truth_spread, error(r2_spread, measured_weight), -inf, 1.)) AS r2_95,
-    mean(reciprocal_ranks, reciprocal_ranks2, ranked / e, 1.) AS mrr_95,
-    mean(ndcg_total, ndcg2, ndcg_lists / e, 1.) AS ndcg_95,
+    mean_of_lists(reciprocal_ranks, reciprocal_ranks2, ranked) AS mrr_95,
+    mean_of_lists(ndcg_total, ndcg2, ndcg_lists) AS ndcg_95,
     rate(clicks, shows) AS ctr_95
 FROM
 (
@@ -190,6 +196,7 @@ FROM
             arraySum(arrayMap(r -> r.1, precisions)) / length(class_names) AS mean_precision,
             arrayAvg(arrayMap(r -> r.1, true_recalls)) AS mean_recall,
             arraySum(arrayMap(k -> abs(band_score[k] - band_positive[k]), mapKeys(band_weight))) / scored_weight AS miscalibration,
+            arraySum(arrayMap(k -> sqrt(greatest(0., 2 * band_score[k] * (band_weight[k] - band_score[k]) / (pi() * band_weight[k] * e))), mapKeys(band_weight))) / scored_weight AS chance,
             squared_residuals / measured_weight AS mean_square,
             fourth_powers / measured_weight - pow(mean_square, 2) AS square_spread,
             truths / measured_weight AS mean_truth,
@@ -263,7 +270,8 @@ WITH
 SELECT
     model, version, role, cohort, dim, segment,
     predicted AS n,
-    if(role = 'shadow', 0, predicted) AS served,  -- nobody was shown what a shadow answered
+    -- Nobody was shown what a shadow answered. Windows know no roles: of a version that had several it cannot be told.
+    multiIf(role = 'shadow', 0, uniqExact(role) OVER (PARTITION BY model, version, cohort, dim, segment) > 1, NULL, predicted) AS served,
     answered AS expected,
     labelled,
     share AS coverage,

@@ -69,7 +69,7 @@ class Groups:
         alpha = budget.alpha(spec.drift, budget.FAIRNESS, WEEK_DAYS)
         found: dict[tuple[Any, ...], Row] = {}
         for n in sorted(set(pairs.values())):
-            z = NormalDist().inv_cdf(1 - alpha / (2 * n))
+            z = -NormalDist().inv_cdf(alpha / (2 * n))  # the other way round it is infinite for small ones
             for row in await self._query(BEYOND, of | {"z": z}):
                 if pairs[_weeks(row)] == n:
                     key = (row["version"], row["role"], row["attribute"], row["metric"], row["through_s"])

@@ -49,12 +49,19 @@ class Metrics:
         self.ledger_lost = Gauge(
             "driftline_ledger_lost", "Messages on record as deleted before they were read", ["topic"], registry=registry
         )
+        self.job_failures = Counter(
+            "driftline_job_failures", "Rounds of work beside the walk that failed", ["job"], registry=registry
+        )
         self._accounted_at: float | None = None  # in seconds of the monotonic clock
         age = Gauge("driftline_ledger_age_seconds", "Since this worker last took the account", registry=registry)
         age.set_function(self._ledger_age_s)
         self.stages = Gauge(
             "driftline_stage_count", "What a stage has met so far", ["stage", "what"], registry=registry
         )
+
+    def failed(self, job: str) -> None:
+        """Count a failed round of work beside the walk."""
+        self.job_failures.labels(job).inc()
 
     def processed(self, topic: str, read: int, stored: int, rejected: Mapping[str, int]) -> None:
         """Count one batch of events; `rejected` is by reason."""

@@ -1,6 +1,6 @@
 """How often work beside the walk may be done, so that it takes a twentieth of the time and no more.
 
-In the walk: `app.py` asks it before each round of `cohorts.py`.
+In the walk: `beside.py` asks it before each round of a job.
 """
 
 from __future__ import annotations
