@@ -350,7 +350,7 @@ class Pipeline:
             await self._publish(found)
 
     def _lags(self) -> bool:
-        """Whether this worker has predictions or labels to read or to look up, so that days look settled that are not."""
+        """Whether this worker has predictions or labels to read or look up: days look settled then that are not."""
         return self._predictions_lag() or self._labels_lag() or self.join.fresh > 0
 
     def _labels_lag(self) -> bool:

@@ -1,7 +1,7 @@
 """Work beside the walk: what one worker does for all, now and then, from what stands in ClickHouse.
 
-In the walk: beside it. Everything here can be left for later, so it waits while there is a backlog, takes a twentieth of
-the time and no more, and never stops the walk: a round that fails is logged, counted and tried again.
+In the walk: beside it. All of this can be left for later, so it waits while there is a backlog, each job takes a
+twentieth of the time and no more, and none stops the walk: a round that fails is logged, counted and tried again.
 """
 
 from __future__ import annotations

@@ -117,16 +117,17 @@ def of_lists(lists: list[list[int]]) -> tuple[dict[str, Any], dict[str, float | 
     grades = [grade for grades in lists for grade in grades]
     position = [1.0 + place for grades in lists for place in range(len(grades))]
     first = [next((1 / (place + 1) for place, grade in enumerate(grades) if grade), 0.0) for grades in lists]
+    weight = [0.5 + place % 3 for place in range(len(grades))]
     gains = [metrics.ndcg_score([grades], [-np.arange(len(grades))], k=10) for grades in lists if any(grades)]
     expected = {
         "mrr": float(np.mean(first)),
         "ndcg": float(np.mean(gains)) if gains else None,
-        "ctr": float(np.mean(np.array(grades) > 0)),
+        "ctr": float(np.average(np.array(grades) > 0, weights=weight)),
         "accuracy": None,
         "mae": None,
     }
     requests = [f"r{i}" for i, grades in enumerate(lists) for _ in grades]
-    return {"label_value": grades, "position": position, "request_id": requests}, expected
+    return {"label_value": grades, "position": position, "request_id": requests, "weight": weight}, expected
 
 
 @given(st.lists(BINARY, min_size=8), st.lists(CLASSES, min_size=5), st.lists(NUMBERS, min_size=5), st.lists(LISTS))
@@ -225,6 +226,8 @@ async def test_intervals_hold_the_true_value_about_19_times_in_20(database: Clic
         for name, value in expected.items()
     }
     assert {name: share for name, share in held.items() if not 0.9 <= share <= 0.99} == {}
+    # The scores are right, and differ from what happened by chance alone.
+    assert np.mean([day["ece_low"] > 0 for day in days if day["ece"] is not None]) < 0.05
 
 
 async def test_the_interval_of_the_area_under_the_curve_is_delongs(database: ClickHouse) -> None:

@@ -22,8 +22,8 @@ from driftline_streams.kernel import cohort
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.effects import Rows
 from driftline_streams.kernel.limits import MAX_CATEGORIES, MAX_SEGMENT_VALUES, OTHER_CATEGORY, OTHER_SEGMENT
-from driftline_streams.performance.cohorts import Cohorts
 from driftline_streams.kernel.pace import BURST_S, Pace
+from driftline_streams.performance.cohorts import Cohorts
 from driftline_streams.sinks.clickhouse import ClickHouse
 
 from . import oracle

@@ -17,6 +17,7 @@ import numpy as np
 from driftline_streams.ingest.bounds import fold
 from driftline_streams.ingest.columns import Columns
 from driftline_streams.ingest.values import NO_TEXT, Texts
+from driftline_streams.kernel.catalog import sliced_by
 from driftline_streams.kernel.histogram import Ints, compact
 from driftline_streams.kernel.limits import MAX_SEGMENT_VALUES, OTHER_SEGMENT
 
@@ -69,7 +70,7 @@ class Segments:
         segment = columns.segment
         keys = max(1, len(segment.key.values))
         pairs, pair_of = compact(columns.version[segment.row] * keys + segment.key.code, len(columns.versions) * keys)
-        asked = [segment.key.values[p % keys] in columns.versions[p // keys].spec.segments for p in pairs.tolist()]
+        asked = [segment.key.values[p % keys] in sliced_by(columns.versions[p // keys].spec) for p in pairs.tolist()]
         chosen = np.array(asked, np.bool_)[pair_of] & (segment.value.code != NO_TEXT)
         row, pair = segment.row[chosen], pair_of[chosen]
         given = Texts(segment.value.values, segment.value.code[chosen])

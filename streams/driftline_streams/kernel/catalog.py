@@ -69,6 +69,16 @@ class Catalog:
         return [self._specs[name] for name in sorted(self._specs)]
 
 
+def sliced_by(spec: ModelSpec) -> list[str]:
+    """The keys of `segment` that a model's windows and cohorts are sliced by.
+
+    >>> from driftline_schemas.spec import FairnessRules
+    >>> sliced_by(ModelSpec(model="m", segments=["carrier"], fairness=FairnessRules(attributes=["sex", "carrier"])))
+    ['carrier', 'sex']
+    """
+    return sorted({*spec.segments, *spec.fairness.attributes})
+
+
 def class_name(value: float | str | bool) -> str:
     """A class label as text, the same for every way of writing it in JSON.
 

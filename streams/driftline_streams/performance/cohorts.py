@@ -15,8 +15,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from driftline_schemas.spec import ModelSpec
-from driftline_streams.kernel.catalog import Catalog
+from driftline_streams.kernel.catalog import Catalog, sliced_by
 from driftline_streams.kernel.query import Execute, Query
 from driftline_streams.performance.sums import CLEAR, COMPUTE, REPORT
 
@@ -121,7 +120,7 @@ class Cohorts:
                 "model": model,
                 "days": sorted({day.day.isoformat() for day in mine}),
                 "at": now.strftime(_TIME)[:-3],
-                "segments": segments(self._catalog.spec(model)),
+                "segments": sliced_by(self._catalog.spec(model)),
             }
             for statement in self._statements:
                 await self._execute(statement, parameters)
@@ -149,16 +148,6 @@ class Cohorts:
             at, rows = (before["at"], before["rows"]) if before else (None, 0)
             found.append(_Day(row["model"], row["day"], row["first"], row["last"], at, row["rows"] + rows))
         return clock["now"], found
-
-
-def segments(spec: ModelSpec) -> list[str]:
-    """The keys that a model's outcomes are sliced by.
-
-    >>> from driftline_schemas.spec import FairnessRules
-    >>> segments(ModelSpec(model="m", segments=["carrier"], fairness=FairnessRules(attributes=["sex", "carrier"])))
-    ['carrier', 'sex']
-    """
-    return sorted({*spec.segments, *spec.fairness.attributes})
 
 
 def _bounded(due: Sequence[_Day]) -> list[_Day]:
