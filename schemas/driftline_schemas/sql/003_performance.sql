@@ -137,8 +137,8 @@ SELECT
     -- are right differ by √(2 p (1 - p) / (π n)) in a band: the lower end is what is left without it.
     defined(scored_weight > 0, (
         miscalibration::Nullable(Float64),
-        greatest(0., miscalibration - chance - z * error(squared_errors / scored_weight - pow(miscalibration, 2), scored_weight))::Nullable(Float64),
-        least(1., miscalibration + z * error(squared_errors / scored_weight - pow(miscalibration, 2), scored_weight))::Nullable(Float64))) AS ece_95,
+        [NULL, greatest(0., assumeNotNull(apart.2) - chance)][1 + isNotNull(apart.2)],
+        apart.3)) AS ece_95,
     defined(notEmpty(class_names), normal(mean_f1, error(f1_spread, classified_weight), 0., 1.)) AS macro_f1_95,
     defined(notEmpty(class_names), (
         mean_precision::Nullable(Float64),
@@ -160,6 +160,7 @@ FROM
 (
     SELECT
         *,
+        normal(miscalibration, error(squared_errors / scored_weight - pow(miscalibration, 2), scored_weight), 0., 1.) AS apart,
         rate(tp, tp + fp + fn) AS jaccard,
         -- The area under the ROC curve: DeLong, DeLong and Clarke-Pearson (1988), from buckets; a bucket is a tie.
         sqrt(pow(error(arraySum(arrayMap((p, v) -> p * pow(v - area, 2), positives_in, above_negatives)) / positive, positive), 2)
