@@ -97,7 +97,7 @@ def test_the_curve_is_nearer_to_the_truth_than_steps_are() -> None:
 def test_intervals_hold_what_labels_show_when_inputs_move_and_days_differ() -> None:
     dice = np.random.default_rng(4)
     held = []
-    for seed in range(40):
+    for seed in range(25):
         days = [matured(*draw(dice, 500, level=0.3 * dice.standard_normal())) for _ in range(20)]
         scores, truth, answers = draw(dice, 500, middle=0.5, level=0.3 * dice.standard_normal())
         found = expected.of_day(unlabelled(scores, answers), learn(days), ("accuracy", "recall", "roc_auc"), seed)

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import roc_auc_score
+
+from driftline_streams.estimation import expected
 
 from ..course import DidNotRun
 from . import ours, theirs
 from .cases import CHANGE, PRICES, Case, classes
 from .contest import contest, mean
 from .page import page
+
+
+@pytest.fixture(autouse=True)
+def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Intervals are drawn, and not looked at here."""
+    monkeypatch.setattr(expected, "DRAWS", 10)
 
 
 def by_steps(case: Case) -> dict[str, list[float]]:
