@@ -109,6 +109,17 @@ def test_a_model_that_nobody_described_has_alerts_without_owner() -> None:
     assert alert.owner == ""
 
 
+def test_a_verdict_that_changes_back_is_told_with_what_it_proposes_however_soon() -> None:
+    worker = Worker()
+    told = [
+        worker.apply(verdict(word, id=str(day), start_ms=START + day * DAY, end_ms=START + (day + 1) * DAY))
+        for day, word in enumerate(["worse", "worse", "not yet", "worse"])
+    ]
+    assert [len(result.to_send) for result in told] == [1, 0, 1, 1]
+    proposed = [[m for m in result.effects.messages if m.topic.endswith(".actions")] for result in told]
+    assert [len(actions) for actions in proposed] == [1, 0, 0, 1]
+
+
 def test_the_same_cause_is_quiet_until_its_cooldown_has_passed_in_event_time() -> None:
     worker = Worker()
     days = [
@@ -237,7 +248,7 @@ def test_a_verdict_that_changes_is_news_and_the_same_one_is_not() -> None:
     told = [
         len(worker.apply(verdict(word, id=f"v{i}", end_ms=START + i * DAY)).to_send) for i, word in enumerate(words)
     ]
-    assert told == [1, 1, 0, 1, 0]
+    assert told == [1, 1, 1, 1, 0]
     assert len(worker.apply(verdict("worse", reference="0"), verdict("worse", role="shadow")).to_send) == 2
 
 

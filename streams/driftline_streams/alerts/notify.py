@@ -30,6 +30,7 @@ from driftline_streams.kernel.refused import Reject, refuse
 MAX_CAUSES = 5_000  # of one model; beyond, the one that alerted longest ago is forgotten and may alert again
 
 _ENDS = {"speaking": ("silent", "idle"), "labels_again": ("labels_stopped",)}  # findings that say that others are over
+_VERDICTS = ("better", "worse", "not yet")
 _RANK = {Severity.INFO: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
 _DECODER = msgspec.json.Decoder(Detection)
 _encode = msgspec.json.Encoder().encode
@@ -68,6 +69,10 @@ class Causes(msgspec.Struct, array_like=True):
         if whole is not None and found.end_ms < whole.end_ms + cooldown_ms:
             return False
         self.raised.pop(cause, None)
+        if found.kind == "comparison":
+            # A verdict that changed back is news, with what it proposes, however soon.
+            for word in _VERDICTS:
+                self.raised.pop(_cause(found, method=word), None)
         self.raised[cause] = Raised(found.end_ms, severity)
         if len(self.raised) > MAX_CAUSES:
             del self.raised[next(iter(self.raised))]
