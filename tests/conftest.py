@@ -20,6 +20,7 @@ import pytest
 from clickhouse_connect.driver.client import Client
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
+from hypothesis import HealthCheck, settings
 
 from driftline_streams.embedded import services
 from driftline_streams.embedded.services import Services
@@ -38,6 +39,10 @@ LONG = ("demo", "chaos", "pipeline", "bench", "transport", "sdk", "embedded", "d
 # What a developer exported for a worker must not reach the tests.
 for _name in [name for name in os.environ if name.startswith("DRIFTLINE_")]:
     del os.environ[_name]
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("driftline", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("driftline")
 
 # Of a wait for what must come. How soon it comes is not what is tested, and others use the machine as well.
 PATIENCE_S = 90

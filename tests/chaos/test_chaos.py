@@ -15,7 +15,7 @@ from .run import SHORT, run
 NOW_MS = time.time_ns() // 1_000_000
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 def test_a_run_under_kills_is_exact(tmp_path: Path) -> None:
     result = run(1, tmp_path, SHORT, say=lambda _: None)
     assert result.problems == []
