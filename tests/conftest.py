@@ -20,7 +20,8 @@ import pytest
 from clickhouse_connect.driver.client import Client
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from driftline_streams.embedded import services
 from driftline_streams.embedded.services import Services
@@ -41,8 +42,8 @@ for _name in [name for name in os.environ if name.startswith("DRIFTLINE_")]:
     del os.environ[_name]
 
 # How long an example takes says how busy the machine is.
-settings.register_profile("driftline", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("driftline")
+hypothesis_settings.register_profile("driftline", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("driftline")
 
 # Of a wait for what must come. How soon it comes is not what is tested, and others use the machine as well.
 PATIENCE_S = 90
