@@ -19,7 +19,7 @@ from driftline_streams.embedded import services
 from driftline_streams.settings import Settings
 from driftline_streams.sinks.clickhouse import ClickHouse
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(700)
 
 MONTHS = {"v1": range(2, 13), "v2": range(7, 13)}  # that each version was asked about
 # A cohort is the month of the prediction in UTC; the data set knows local days. The id begins with the local day.
@@ -31,7 +31,7 @@ def summary(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The demo's own summary, with its data directory."""
     home = tmp_path_factory.mktemp("year")
     command = [sys.executable, "-m", "driftline_streams.cli", "demo", "--exit", "--json", "--data-dir", str(home)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
     return {"home": home, **json.loads(done.stdout)}
 
