@@ -1,9 +1,9 @@
 """Waits until everything that was published has had all its consequences.
 
 In the walk: behind its end. What counts is what stands in ClickHouse: all events stored or refused, all labels joined,
-all test windows closed, all settled days compared, and no finding or alert still on its way. What is judged day by day is
-not waited for (features together, labels, estimates and the relation of answers to truth): a year of days takes minutes
-of a worker's spare time.
+all test windows closed, all settled days compared, and no finding or alert still on its way. What is judged day by day
+is not waited for (features together, labels, estimates and the relation of answers to truth): a year of days takes
+minutes of a worker's spare time.
 """
 
 from __future__ import annotations
