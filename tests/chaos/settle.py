@@ -16,7 +16,7 @@ from driftline_streams.sinks.clickhouse import ClickHouse
 
 from .oracle import Expected
 
-STALLED_S = 40.0  # performance is looked at every 30 s
+STALLED_S = 120.0  # sums, what is expected of them and what is judged follow each other at intervals of up to 30 s
 LONGEST_S = 300.0
 
 READ = (topics.PREDICTIONS, topics.PARTIALS, topics.LABELS, topics.DETECTIONS)

@@ -105,8 +105,9 @@ class Settling:
             time.sleep(EVERY_S)
 
     def _open(self, counts: dict[str, int]) -> str:
-        if (left := counts["outcomes"] - counts["summed"]) > 0:
-            return f"the performance of {left} of {counts['outcomes']} outcomes"
+        [row] = self._clickhouse.query_rows("SELECT count() AS n FROM outcomes FINAL")  # a label may be joined twice
+        if (left := row["n"] - counts["summed"]) > 0:
+            return f"the performance of {left} of {row['n']} outcomes"
         rows: list[dict[str, Any]] = self._clickhouse.query_rows(OPEN, {"model": self._model})
         if rows:
             return f"the last test windows of {', '.join(row['version'] for row in rows)}"
