@@ -34,8 +34,8 @@ from . import class_archive
 T = TypeVar("T")
 
 # Where a file takes long, for its tests start processes. These files come first, so that what is left for the end are
-# small ones, and the processes of xdist finish together.
-LONG = ("demo", "chaos", "pipeline", "bench", "transport", "sdk", "embedded", "dashboard")
+# small ones, and the processes of xdist finish together. Beside the year of the demo stand those that mostly wait.
+LONG = ("demo", "sdk", "embedded", "transport", "pipeline", "chaos", "dashboard", "bench")
 
 # What a developer exported for a worker must not reach the tests.
 for _name in [name for name in os.environ if name.startswith("DRIFTLINE_")]:
