@@ -391,7 +391,7 @@ class Pipeline:
     async def take_account(self) -> None:
         """Prove that what was read lately is accounted for; one worker does it, the reader of the first partition."""
         predictions, labels = self._name(topics.PREDICTIONS), self._name(topics.LABELS)
-        if 0 not in self.app.feeds[predictions].partitions:
+        if not self._reads_first():
             self.metrics.accounted({}, {})
             return
         recent = round(RECENT_EVENTS / max(1, self._events_a_message))

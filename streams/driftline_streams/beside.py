@@ -6,6 +6,7 @@ twentieth of the time and no more, and none stops the walk: a round that fails i
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol
@@ -62,18 +63,18 @@ class Beside:
             began = time.monotonic()
             if not self._mine() or (self._lags() and not in_backlog) or not pace.due(began):
                 return
+            most_s = MOST_FOR_FAILURE_S
             try:
                 await work()
+                most_s = math.inf
             except (BrokenInvariant, Unavailable):
-                pace.spent(began, min(time.monotonic(), began + MOST_FOR_FAILURE_S))
                 raise
             except Exception:
                 # The outermost loop of the job: data that it does not bear must not stop the events behind it.
-                pace.spent(began, min(time.monotonic(), began + MOST_FOR_FAILURE_S))
                 self._failed(name)
                 log.exception("a job beside the walk failed, and will be tried again", job=name)
-            else:
-                pace.spent(began, time.monotonic())
+            finally:
+                pace.spent(began, min(time.monotonic(), began + most_s))
 
         round_.__name__ = name
         self._timers.every(seconds, round_)

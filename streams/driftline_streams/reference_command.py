@@ -23,6 +23,7 @@ from driftline_schemas.records import Prediction
 from driftline_schemas.spec import ModelSpec, Reference
 from driftline_streams import model_topic
 from driftline_streams.errors import SpecError, UsageError
+from driftline_streams.kernel.catalog import sliced_by
 from driftline_streams.reference import stored
 from driftline_streams.reference.check import checked
 from driftline_streams.reference.sample import Sample
@@ -135,7 +136,7 @@ def _mapped(file: Path, spec: ModelSpec, version: str, given: Mapped) -> ReplayS
         confidence=given.confidence,
         latency_ms=given.latency_ms,
         text=list(given.text),
-        segment=list(given.segments) or [name for name in spec.segments if name in names],
+        segment=list(given.segments) or [name for name in sliced_by(spec) if name in names],
         delimiter=given.delimiter,
     )
     features = list(given.features) or [name for name in spec.features if name in names]

@@ -11,7 +11,9 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
+from driftline_schemas.records import Detection
 from driftline_streams.comparison import pairs
+from driftline_streams.comparison.watch import Watch
 from driftline_streams.kernel.effects import Coded, MapColumn, Rows, WideInts
 from driftline_streams.sinks.clickhouse import ClickHouse
 
@@ -153,3 +155,12 @@ def settle(database: ClickHouse, days: int, model: str = "m") -> None:
     """The model goes on after so many days, and has no label of the last one: all days before are final."""
     insert(database, "windows", *(windows(day, 1) | {"model": model} for day in range(days + 1)))
     insert(database, "performance", cell(days, 1) | {"model": model})
+
+
+async def told(database: ClickHouse, watch: Watch) -> list[Detection]:
+    """What one round of the watch publishes; its rows are stored."""
+    found: list[Detection] = []
+    async for each in watch(START_MS):
+        found += [msgspec.json.decode(message.value or b"", type=Detection) for message in each.effects.messages]
+        await database.insert(each.effects.rows, each.name)
+    return found

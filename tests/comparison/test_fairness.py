@@ -17,7 +17,7 @@ from driftline_streams.kernel import shifts
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.sinks.clickhouse import ClickHouse
 
-from .conftest import DAY_MS, START_MS, binary, cell, insert, settle, windows
+from .conftest import DAY_MS, START_MS, binary, cell, insert, settle, told, windows
 
 MONDAY = 5  # 2025-01-06, in days from the start
 EQUAL = {"f": (200, 100, 400, 100), "m": (200, 100, 400, 100)}
@@ -42,11 +42,7 @@ class Worker:
         self.database, self.watch = database, Watch(catalog, "t", database.query)
 
     async def round(self) -> list[Detection]:
-        told = []
-        async for found in self.watch(START_MS):
-            told += [msgspec.json.decode(message.value or b"", type=Detection) for message in found.effects.messages]
-            await self.database.insert(found.effects.rows, found.name)
-        return [found for found in told if found.kind == "fairness"]
+        return [found for found in await told(self.database, self.watch) if found.kind == "fairness"]
 
 
 async def rows(database: ClickHouse, view: str = "fairness_daily") -> dict[str, dict[str, Any]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 import numpy as np
 import pytest
 from scipy import stats
@@ -16,7 +15,7 @@ from driftline_streams.kernel import shifts
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.sinks.clickhouse import ClickHouse
 
-from .conftest import DAY_MS, START_MS, binary, cell, insert, settle, slices, windows
+from .conftest import DAY_MS, START_MS, binary, cell, insert, settle, slices, told, windows
 
 MONDAY = 5  # 2025-01-06, in days from the start
 
@@ -165,11 +164,7 @@ class Worker:
         self.database, self.watch = database, Watch(catalog, "t", database.query)
 
     async def round(self) -> list[Detection]:
-        told = []
-        async for found in self.watch(START_MS):
-            told += [msgspec.json.decode(message.value or b"", type=Detection) for message in found.effects.messages]
-            await self.database.insert(found.effects.rows, found.name)
-        return told
+        return await told(self.database, self.watch)
 
 
 def week(number: int, bad: float, *, good: float = 0.8, role: str = "champion") -> list[dict[str, Any]]:

@@ -383,8 +383,8 @@ SELECT
 FROM performance FINAL
 WHERE dim = '' AND stage = 'latest' AND scored > 0;
 
--- Months by band of the score (of several classes, of the confidence): what was promised and what was true.
-CREATE VIEW calibration AS
+-- Months by band of the score: the two views below are parts of this one.
+CREATE VIEW score_bands_by_month AS
 WITH
     1.959963984540054 AS z,
     (k, m) -> if(m > 0, ((k + z * z / 2) / (m + z * z))::Nullable(Float64), NULL) AS centre,  -- Wilson (1927)
@@ -394,28 +394,7 @@ SELECT
     if(band_sum = 0, NULL, band_scores / band_sum) AS mean_score,
     if(band_sum = 0, NULL, band_positives / band_sum) AS positive_rate,
     greatest(0., centre(band_positives * e, band_sum * e) - half(band_positives * e, band_sum * e)) AS positive_rate_low,
-    least(1., centre(band_positives * e, band_sum * e) + half(band_positives * e, band_sum * e)) AS positive_rate_high
-FROM
-(
-    SELECT
-        model, version, role, toStartOfMonth(day) AS month, band,
-        sum(band_n[band]) AS band_count, sum(band_weight[band]) AS band_sum,
-        sum(band_score[band]) AS band_scores, sum(band_positive[band]) AS band_positives,
-        if(sum(weight_squares) > 0, sum(p.weight) / sum(weight_squares), 0) AS e
-    FROM performance AS p FINAL
-    ARRAY JOIN mapKeys(band_n) AS band
-    WHERE dim = '' AND stage = 'latest'
-    GROUP BY model, version, role, month, band
-);
-
--- Months by band of the score: how many of the answers were wrong.
-CREATE VIEW score_bands AS
-WITH
-    1.959963984540054 AS z,
-    (k, m) -> if(m > 0, ((k + z * z / 2) / (m + z * z))::Nullable(Float64), NULL) AS centre,  -- Wilson (1927)
-    (k, m) -> z * sqrt(greatest(0., k * (m - k) / m) + z * z / 4) / (m + z * z) AS half
-SELECT
-    model, version, role, month, band / 20 AS band_start, (band + 1) / 20 AS band_end, band_count AS n,
+    least(1., centre(band_positives * e, band_sum * e) + half(band_positives * e, band_sum * e)) AS positive_rate_high,
     if(band_sum = 0, NULL, band_errors / band_sum) AS error_rate,
     greatest(0., centre(band_errors * e, band_sum * e) - half(band_errors * e, band_sum * e)) AS error_rate_low,
     least(1., centre(band_errors * e, band_sum * e) + half(band_errors * e, band_sum * e)) AS error_rate_high
@@ -423,13 +402,26 @@ FROM
 (
     SELECT
         model, version, role, toStartOfMonth(day) AS month, band,
-        sum(band_n[band]) AS band_count, sum(band_weight[band]) AS band_sum, sum(band_wrong[band]) AS band_errors,
+        sum(band_n[band]) AS band_count, sum(band_weight[band]) AS band_sum,
+        sum(band_score[band]) AS band_scores, sum(band_positive[band]) AS band_positives, sum(band_wrong[band]) AS band_errors,
         if(sum(weight_squares) > 0, sum(p.weight) / sum(weight_squares), 0) AS e
     FROM performance AS p FINAL
     ARRAY JOIN mapKeys(band_n) AS band
     WHERE dim = '' AND stage = 'latest'
     GROUP BY model, version, role, month, band
 );
+
+-- Of the score (of several classes, of the confidence): what was promised and what was true.
+CREATE VIEW calibration AS
+SELECT
+    model, version, role, month, band_start, band_end, n,
+    mean_score, positive_rate, positive_rate_low, positive_rate_high
+FROM score_bands_by_month;
+
+-- How many of the answers were wrong.
+CREATE VIEW score_bands AS
+SELECT model, version, role, month, band_start, band_end, n, error_rate, error_rate_low, error_rate_high
+FROM score_bands_by_month;
 
 -- One row a cell of the confusion matrix, by weight; the classes of binary models are 1 and 0. More than 250 classes a day
 -- are not told apart: the rarest are \x1eother.

@@ -14,6 +14,7 @@ from driftline_schemas.records import Detection
 from driftline_schemas.spec import ModelSpec
 from driftline_streams.comparison.news import news
 from driftline_streams.kernel import budget, findings, words
+from driftline_streams.kernel.catalog import sliced_by
 from driftline_streams.kernel.effects import Named
 from driftline_streams.kernel.limits import DAY_MS
 from driftline_streams.kernel.query import Query
@@ -42,7 +43,7 @@ class Segments:
 
     async def __call__(self, spec: ModelSpec, now_ms: int) -> AsyncIterator[Named]:
         """What is new, at once; raises what the query raises."""
-        if not spec.segments and not spec.fairness.attributes:
+        if not sliced_by(spec):
             return
         rules = spec.drift
         limits = {

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from driftline_schemas.spec import ModelSpec, Reference
-from driftline_streams.kernel.catalog import class_name
+from driftline_streams.kernel.catalog import class_name, sliced_by
 from driftline_streams.kernel.histogram import Floats
 from driftline_streams.kernel.limits import BIN_SEPARATOR, MAX_NAME_CHARS, MAX_SIGNALS
 from driftline_streams.kernel.signals import FEATURE
@@ -70,7 +70,7 @@ class Sample:
         self.drawn_from = 0  # events, when these are a part of them
         self._times_ms = array("q")
         self._columns: dict[str, Sparse] = {}
-        self._segments: dict[str, Sparse] = {key: Sparse() for key in spec.segments}
+        self._segments: dict[str, Sparse] = {key: Sparse() for key in sliced_by(spec)}
         self._watched = {name for name, feature in spec.features.items() if feature.monitor} if spec.features else None
 
     def __len__(self) -> int:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,10 +12,8 @@ from typing import Any
 import numpy as np
 
 from .. import environments
-from ..course import DidNotRun
 from .streams import Alarm, Stream
 
-ROOT = Path(__file__).parents[3]
 PATIENCE_S = 1_200.0
 WHOLE = "*"  # the signal of an alarm that is about all columns together
 
@@ -52,7 +48,6 @@ def ask(jobs: Sequence[Job]) -> list[Answer]:
     DidNotRun
         If the environment cannot be made, or it fails.
     """
-    python = environments.python("evidently")
     with tempfile.TemporaryDirectory(prefix="driftline-bench-") as directory:
         home = Path(directory)
         for number, job in enumerate(jobs):
@@ -61,19 +56,7 @@ def ask(jobs: Sequence[Job]) -> list[Answer]:
             np.savez(home / f"{number}.npz", **sides)
         listed = [{"name": f"{number}", "windows": list(job.windows)} for number, job in enumerate(jobs)]
         (home / "jobs.json").write_text(json.dumps(listed))
-        ran = subprocess.run(
-            [python, "-m", "tests.bench.contestants.evidently", home],
-            env={**os.environ, "PYTHONPATH": str(ROOT), "DO_NOT_TRACK": "1"},
-            cwd=home,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_S,
-            check=False,
-        )
-        if ran.returncode:
-            raise DidNotRun(
-                f"exit {ran.returncode}: {(ran.stderr.strip().splitlines() or ['no word of why'])[-1][:200]}"
-            )
+        environments.run("evidently", home, PATIENCE_S, DO_NOT_TRACK="1")
         return [_answer(each) for each in json.loads((home / "out.json").read_text())]
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,10 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import environments
-from ..course import DidNotRun
 from .cases import Case
 
-ROOT = Path(__file__).parents[3]
 PATIENCE_S = 1_800.0
 _METRICS = ("accuracy", "precision", "recall", "f1", "specificity", "roc_auc", "mae", "rmse")
 
@@ -38,7 +34,6 @@ def ask(cases: Sequence[Case]) -> list[Answer]:
     DidNotRun
         If the environment cannot be made, or it fails.
     """
-    python = environments.python("nannyml")
     with tempfile.TemporaryDirectory(prefix="driftline-bench-") as directory:
         home = Path(directory)
         for case in cases:
@@ -47,19 +42,7 @@ def ask(cases: Sequence[Case]) -> list[Answer]:
             np.savez(home / f"{case.key}.npz", **columns)
         jobs = [{"name": case.key, "chunk": case.chunk, "dataset": case.dataset} for case in cases]
         (home / "jobs.json").write_text(json.dumps(jobs))
-        ran = subprocess.run(
-            [python, "-m", "tests.bench.contestants.nannyml", home],
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            cwd=home,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_S,
-            check=False,
-        )
-        if ran.returncode:
-            raise DidNotRun(
-                f"exit {ran.returncode}: {(ran.stderr.strip().splitlines() or ['no word of why'])[-1][:200]}"
-            )
+        environments.run("nannyml", home, PATIENCE_S)
         told = json.loads((home / "out.json").read_text())
         return [_answer(home, case, told[case.key]["cpu_s"]) for case in cases]
 

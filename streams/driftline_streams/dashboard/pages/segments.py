@@ -13,6 +13,7 @@ from driftline_streams.dashboard.charts.frame import colour
 from driftline_streams.dashboard.pages.shell import Page, Panel
 from driftline_streams.dashboard.pages.tab import View, offer, select, toggle
 from driftline_streams.dashboard.reader import Reader
+from driftline_streams.kernel.catalog import sliced_by
 
 _NO_SEGMENTS = (
     "This model is not sliced: name keys of `segment` under `segments` in its spec and apply it with "
@@ -60,7 +61,7 @@ class Segments:
         )
 
     async def _load_worst(self, view: View, version: str, shade: str) -> None:
-        if not view.spec.segments and not view.spec.fairness.attributes:
+        if not sliced_by(view.spec):
             self._worst.blank(_NO_SEGMENTS)
             return
         rows = await queries.segments.parts(self._reader, self._name, version)
