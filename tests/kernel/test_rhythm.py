@@ -81,7 +81,7 @@ def test_expected_proportions_sum_to_one_in_every_window(
     assert found is not None
     assert found.counts.sum() == pytest.approx(1)
     assert (found.counts >= 0).all()
-    assert 0 <= found.n <= proportions(profile).size * 40
+    assert 0 <= found.level.n <= proportions(profile).size * 40
 
 
 @settings(max_examples=50)
@@ -92,9 +92,9 @@ def test_a_flat_rhythm_expects_the_profile(profile: Profile, slots: int, offset_
     assert found is not None
     assert found.counts == pytest.approx(proportions(profile))
     if profile.type == "numeric":
-        assert [found.mean, found.deviation] == pytest.approx([2, 2])
+        assert [found.level.mean, found.level.deviation] == pytest.approx([2, 2])
     else:
-        assert math.isnan(found.mean)
+        assert math.isnan(found.level.mean)
 
 
 @settings(max_examples=15)
@@ -109,7 +109,7 @@ def test_all_hours_together_are_the_profile_again(profile: Profile, slots: int, 
     whole = expected(made, "x", MONDAY_MS, slots * HOUR_MS)
     assert whole is not None
     assert whole.counts == pytest.approx(proportions(profile))
-    assert whole.n == values.sum()
+    assert whole.level.n == values.sum()
 
 
 def test_bins_that_are_fuller_at_an_hour_are_expected_fuller_there() -> None:
@@ -121,7 +121,7 @@ def test_bins_that_are_fuller_at_an_hour_are_expected_fuller_there() -> None:
     morning = expected(reference(profile, 24, counts), "x", MONDAY_MS + 3 * HOUR_MS, HOUR_MS)
     assert morning is not None
     assert morning.counts[groups(profile) < 5].sum() == pytest.approx(1)
-    assert morning.n == counts[3].sum()
+    assert morning.level.n == counts[3].sum()
 
 
 def test_without_a_rhythm_nothing_is_expected_of_an_hour() -> None:
@@ -136,7 +136,7 @@ def test_hours_that_the_reference_has_never_seen_expect_its_whole_with_no_certai
     counts[12] = [3, 1]
     found = expected(reference(profile, 24, counts), "x", MONDAY_MS, HOUR_MS)
     assert found is not None
-    assert (found.counts.tolist(), found.n) == ([0.75, 0.25], 0)
+    assert (found.counts.tolist(), found.level.n) == ([0.75, 0.25], 0)
     assert math.isnan(found.nulls)
 
 

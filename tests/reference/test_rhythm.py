@@ -11,7 +11,7 @@ import pytest
 from driftline_schemas.spec import Reference, Rhythm
 from driftline_streams.kernel.histogram import Ints
 from driftline_streams.kernel.limits import DAY_MS
-from driftline_streams.kernel.rhythm import HOUR_MS, expected, slot
+from driftline_streams.kernel.rhythm import HOUR_MS, expected, level, phase, slot
 from driftline_streams.reference import fit
 from driftline_streams.reference.build import build
 
@@ -146,15 +146,31 @@ def test_what_is_expected_of_an_hour_is_what_it_held() -> None:
     found = expected(reference, "feature:x", hour, HOUR_MS)
     assert found is not None
     mine = values[slot(at_ms, 168) == 30]
-    assert found.n == len(mine)
+    assert found.level.n == len(mine)
     share = (mine[:, None] >= np.array(profile.edges)).mean(axis=0)
     assert np.abs(1 - np.cumsum(found.counts)[:-1] - share).max() < 0.04  # a coarse bin is split as in the whole
     day = expected(reference, "feature:x", hour // DAY_MS * DAY_MS, DAY_MS)
     assert day is not None
-    assert day.mean == pytest.approx(0, abs=0.05)
+    assert day.level.mean == pytest.approx(0, abs=0.05)
     sunday = expected(reference, "feature:x", MONDAY_MS + 6 * DAY_MS, DAY_MS)
     assert sunday is not None
-    assert sunday.mean == pytest.approx(2, abs=0.05)
+    assert sunday.level.mean == pytest.approx(2, abs=0.05)
+
+
+@pytest.mark.parametrize("width_ms", [1_000, 60_000, HOUR_MS, 90 * 60_000, 6 * HOUR_MS, DAY_MS])
+@pytest.mark.parametrize("slots", [24, 168])
+def test_windows_of_the_same_phase_are_expected_at_the_same_level(slots: int, width_ms: int) -> None:
+    at_ms = times(28 if slots == 168 else 4, 20_000)
+    reference = made(at_ms, x=weekly(at_ms) if slots == 168 else daily(at_ms, 1))
+    assert reference.rhythm is not None
+    assert reference.rhythm.slots == slots
+    for start_ms in range(MONDAY_MS + 40 * 7 * DAY_MS, MONDAY_MS + 41 * 7 * DAY_MS, 7 * HOUR_MS + width_ms // 2):
+        there = expected(reference, "feature:x", start_ms, width_ms)
+        here = level(reference, "feature:x", *phase(start_ms, width_ms, slots))
+        assert there is not None
+        assert here is not None
+        assert here.n == there.level.n
+        assert here[1:] == pytest.approx(there.level[1:], rel=1e-12)
 
 
 def test_values_beyond_all_measure_are_no_accident() -> None:

@@ -27,17 +27,23 @@ DAY, WEEK = 24, 168  # slots of a day, and of a week
 _MONDAY = 3 * 24  # hours from Monday 00:00 to 1970-01-01 00:00, a Thursday
 
 
-class Expected(NamedTuple):
-    """What one signal is expected to be in one window.
+class Level(NamedTuple):
+    """Where one signal is expected to be in one window.
 
     Without a value of the reference in the hours of the window, `n` is 0 and the rest is that of the whole reference.
     """
 
-    counts: Floats  # proportions of the fine bins, or of the categories in the profile's order; they sum to 1
-    nulls: float  # proportion of events without a value; NaN when the reference has no events in these hours
     n: int  # as many values of the reference would be as certain as the mix of these hours is
     mean: float  # in the signal's own unit; NaN for categories
     deviation: float
+
+
+class Expected(NamedTuple):
+    """What one signal is expected to be in one window."""
+
+    counts: Floats  # proportions of the fine bins, or of the categories in the profile's order; they sum to 1
+    nulls: float  # proportion of events without a value; NaN when the reference has no events in these hours
+    level: Level
 
 
 def slots_of(start_ms: int, width_ms: int, slots: int) -> Ints:
@@ -89,6 +95,18 @@ def groups(profile: Profile) -> Ints:
     return np.array([place.get(name, PSI_BINS - 1) for name in profile.categories], np.int64)
 
 
+def phase(start_ms: int, width_ms: int, slots: int) -> tuple[int, int]:
+    """The first window of all that cover the same slots in the same proportions: its start and its width.
+
+    >>> phase(7 * WEEK * HOUR_MS + 90 * 60_000, 60_000, WEEK), phase(25 * HOUR_MS, 2 * HOUR_MS, DAY)
+    ((3600000, 3600000), (3600000, 7200000))
+    """
+    first_ms = start_ms // HOUR_MS * HOUR_MS
+    if start_ms + max(1, width_ms) <= first_ms + HOUR_MS:
+        start_ms, width_ms = first_ms, HOUR_MS
+    return start_ms % (slots * HOUR_MS), width_ms
+
+
 def expected(reference: Reference, signal: str, start_ms: int, width_ms: int) -> Expected | None:
     """What a signal is expected to be from `start_ms` on for `width_ms`; `None` when it has no rhythm.
 
@@ -98,35 +116,47 @@ def expected(reference: Reference, signal: str, start_ms: int, width_ms: int) ->
     rhythm, profile = reference.rhythm, reference.signals.get(signal)
     if rhythm is None or profile is None or signal not in rhythm.counts:
         return None
-    span = coverage(reference.start_ms, reference.end_ms - reference.start_ms + 1, rhythm.slots)
-    window = coverage(start_ms, width_ms, rhythm.slots)
-    chosen = np.flatnonzero(window).tolist()
-    # A slot of which the reference has seen a few minutes must not weigh as if its few events were those of an hour.
-    weight = window[chosen] / np.maximum(span[chosen], 1.0)
+    chosen, weight = _mix(reference, rhythm, start_ms, width_ms)
     coarse = np.array([rhythm.counts[signal][index] for index in chosen], np.float64)
     values = coarse.sum(axis=1)
     events = float(weight @ np.array([rhythm.n[index] for index in chosen], np.float64))
     nulls = max(0.0, 1 - float(weight @ values) / events) if events else math.nan
     fine = np.array(profile.counts if profile.type == "numeric" else list(profile.categories.values()), np.float64)
+    if (weight * values).any():
+        group = groups(profile)
+        inside = np.bincount(group, weights=fine, minlength=coarse.shape[1])
+        fine *= np.divide(weight @ coarse, inside, out=np.zeros_like(inside), where=inside > 0)[group]
+    return Expected(fine / fine.sum(), nulls, _level(rhythm, profile, signal, chosen, weight))
+
+
+def level(reference: Reference, signal: str, start_ms: int, width_ms: int) -> Level | None:
+    """The `level` of what is `expected`, without the rest."""
+    rhythm, profile = reference.rhythm, reference.signals.get(signal)
+    if rhythm is None or profile is None or signal not in rhythm.counts:
+        return None
+    return _level(rhythm, profile, signal, *_mix(reference, rhythm, start_ms, width_ms))
+
+
+def _mix(reference: Reference, rhythm: Rhythm, start_ms: int, width_ms: int) -> tuple[list[int], Floats]:
+    """The slots of a window, and how much each of their events counts."""
+    span = coverage(reference.start_ms, reference.end_ms - reference.start_ms + 1, rhythm.slots)
+    window = coverage(start_ms, width_ms, rhythm.slots)
+    chosen: list[int] = np.flatnonzero(window).tolist()
+    # A slot of which the reference has seen a few minutes must not weigh as if its few events were those of an hour.
+    return chosen, window[chosen] / np.maximum(span[chosen], 1.0)
+
+
+def _level(rhythm: Rhythm, profile: Profile, signal: str, chosen: Sequence[int], weight: Floats) -> Level:
+    values = np.array([sum(rhythm.counts[signal][index]) for index in chosen], np.float64)
     share = weight * values
     if not share.any():
-        whole = profile.moments
-        return Expected(fine / fine.sum(), nulls, 0, moments.mean(whole), moments.deviation(whole))
+        return Level(0, moments.mean(profile.moments), moments.deviation(profile.moments))
     share = share / share.sum()
-    group = groups(profile)
-    inside = np.bincount(group, weights=fine, minlength=coarse.shape[1])
-    fine *= np.divide(weight @ coarse, inside, out=np.zeros_like(inside), where=inside > 0)[group]
     seen = values > 0
     n = round(1 / float((share[seen] ** 2 / values[seen]).sum()))  # Kish (1965), Survey Sampling, section 11.7
-    mean, deviation = _level(rhythm, signal, chosen, share)
-    return Expected(fine / fine.sum(), nulls, n, mean, deviation)
-
-
-def _level(rhythm: Rhythm, signal: str, chosen: Sequence[int], share: Floats) -> tuple[float, float]:
-    """Mean and deviation of a mix of slots; NaN for categories."""
     if signal not in rhythm.means:
-        return math.nan, math.nan
+        return Level(n, math.nan, math.nan)
     means = np.array([rhythm.means[signal][index] for index in chosen])
     deviations = np.array([rhythm.deviations[signal][index] for index in chosen])
     mean = float(share @ means)
-    return mean, math.sqrt(float(share @ (deviations**2 + (means - mean) ** 2)))
+    return Level(n, mean, math.sqrt(float(share @ (deviations**2 + (means - mean) ** 2))))

@@ -6,6 +6,7 @@ In the walk: `detect` feeds the closed base windows in the order of event time.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from msgspec import Struct, field
@@ -15,11 +16,12 @@ from driftline_schemas.spec import ModelSpec, Reference
 from driftline_streams.detectors.budget import allowed
 from driftline_streams.detectors.changes.watch import Change, Point, Watch, WatchState
 from driftline_streams.kernel import findings, moments, sketch, words
-from driftline_streams.kernel.rhythm import Expected, expected
+from driftline_streams.kernel.rhythm import WEEK, Level, level, phase
 from driftline_streams.windows.cells import BaseCell
 from driftline_streams.windows.sources import NEVER_MS
 
 SIGNALS = ("latency_ms", "score", "confidence")
+HOURS_KEPT = 256  # of a signal: what is expected of them, 100 bytes each; more than a week has
 
 
 class LevelsState(Struct, array_like=True):
@@ -79,8 +81,13 @@ def watch_of(
     if state is None or state.reference != id_:
         state = WatchState(id_)
 
-    def by_the_hour(start_ms: int, width_ms: int) -> Expected | None:
-        return None if reference is None else expected(reference, signal, start_ms, width_ms)
+    # A watch looks at the latest points again and again, and one hour of the week is expected to be like the next.
+    @lru_cache(maxsize=HOURS_KEPT)
+    def in_hours(start_ms: int, width_ms: int) -> Level | None:
+        return None if reference is None else level(reference, signal, start_ms, width_ms)
+
+    def by_the_hour(start_ms: int, width_ms: int) -> Level | None:
+        return in_hours(*phase(start_ms, width_ms, WEEK))
 
     rate = signal == "error_rate" or (profile is not None and _is_rate(profile.moments))
     return Watch(spec.drift, profile, by_the_hour, allowed=allowed, rate=rate, state=state)

@@ -30,7 +30,7 @@ from driftline_streams.detectors.changes import shapes, skew
 from driftline_streams.detectors.changes.noise import Noise
 from driftline_streams.detectors.changes.online import Adwin, Detector, PageHinkley
 from driftline_streams.kernel import moments
-from driftline_streams.kernel.rhythm import HOUR_MS, Expected
+from driftline_streams.kernel.rhythm import HOUR_MS, Level
 
 WARM_UP = 20  # windows; ADWIN compares nothing before 10 and Page-Hinkley before 30, so that waiting costs little
 # Values that a new level is known from before a detector is fed (with all of them), and after which it stays.
@@ -151,7 +151,7 @@ class Watch:
     profile
         What the reference holds of the signal.
     expected
-        What a window from a start (ms) on, of a width (ms), is expected to be by the rhythm of the reference; `None`
+        Where a window from a start (ms) on, of a width (ms), is expected to be by the rhythm of the reference; `None`
         where it has none.
     allowed
         False alarms a day.
@@ -165,7 +165,7 @@ class Watch:
         self,
         rules: DriftRules,
         profile: Profile | None,
-        expected: Callable[[int, int], Expected | None] = lambda *_: None,
+        expected: Callable[[int, int], Level | None] = lambda *_: None,
         *,
         allowed: float,
         rate: bool = False,

@@ -139,7 +139,7 @@ def _moved(pairs: Pairs) -> Pairs:
             continue
         counts = np.zeros(pairs.profile.shape[1])
         counts[: len(hours.counts)] = hours.counts
-        n, nulls, mean, variance = float(hours.n), hours.nulls, hours.mean, hours.deviation**2
+        n, nulls, mean, variance = float(hours.level.n), hours.nulls, hours.level.mean, hours.level.deviation**2
         if signal.slice is not None:
             counts, n, nulls, mean, variance = _as_the_whole(pairs, row, hours, counts)
         pairs.expected[row], theirs.n[row] = counts * n, n
@@ -157,10 +157,10 @@ def _as_the_whole(pairs: Pairs, row: int, hours: Expected, counts: Floats) -> tu
     usual = moments.deviation(sums)
     return (
         moved / (moved.sum() or 1.0),
-        hours.n * own / max(1, total),
+        hours.level.n * own / max(1, total),
         min(1.0, max(0.0, part / max(1, own + part) + hours.nulls - whole)),
-        pairs.theirs.mean[row] + hours.mean - moments.mean(sums),
-        pairs.theirs.variance[row] * (hours.deviation**2 / usual**2 if usual > 0 else 1.0),
+        pairs.theirs.mean[row] + hours.level.mean - moments.mean(sums),
+        pairs.theirs.variance[row] * (hours.level.deviation**2 / usual**2 if usual > 0 else 1.0),
     )
 
 
