@@ -24,7 +24,7 @@ from driftline_schemas.topics import Topic
 from driftline_streams import model_topic
 from driftline_streams.alerts.notify import Notify
 from driftline_streams.alerts.send import Sender
-from driftline_streams.beside import Beside
+from driftline_streams.beside import Beside, Once
 from driftline_streams.clocks import Clocks
 from driftline_streams.comparison import pairs
 from driftline_streams.comparison.watch import Watch as ComparisonWatch
@@ -140,17 +140,17 @@ class Pipeline:
         self.app.every(RETRY_EVERY_S, self.retry_labels)
         self.app.every(MODELS_EVERY_S, self.follow_models)
         beside = Beside(self.app, mine=self._reads_first, lags=self._lags, failed=self.metrics.failed)
-        beside.every(COHORTS_EVERY_S, "sum up days", self.compute_cohorts, in_backlog=True)
-        beside.every(REPORT_EVERY_S, "keep final days", self.cohorts.report)
-        beside.every(EXPECTED_EVERY_S, "expect performance", self.expect_performance)
-        beside.every(PERFORMANCE_EVERY_S, "watch performance", self.watch_performance, in_backlog=True)
-        beside.every(LEARN_EVERY_S, "learn references", self.learn_references, in_backlog=True)
+        beside.every(COHORTS_EVERY_S, "sum up days", partial(Once, self.compute_cohorts), in_backlog=True)
+        beside.every(PERFORMANCE_EVERY_S, "watch performance", partial(Once, self.watch_performance), in_backlog=True)
+        beside.every(LEARN_EVERY_S, "learn references", partial(Once, self.learn_references), in_backlog=True)
+        beside.every(REPORT_EVERY_S, "keep final days", partial(Once, self.cohorts.report))
         for seconds, name, watch in (
-            (LABELS_EVERY_S, "watch labels", self.labels),
+            (EXPECTED_EVERY_S, "expect performance", self._expect),
+            (COMPARE_EVERY_S, "compare versions, segments and groups", self.comparisons),
             (LABEL_FLOW_EVERY_S, "watch the flow of labels", self.label_flow),
+            (LABELS_EVERY_S, "watch labels", self.labels),
             (JOINT_EVERY_S, "watch features together", self.joint),
             (ESTIMATES_EVERY_S, "estimate", self.estimation),
-            (COMPARE_EVERY_S, "compare versions, segments and groups", self.comparisons),
         ):
             beside.every(seconds, name, partial(self._publish_all, watch))
         self.app.every(METRICS_EVERY_S, self.measure)
@@ -332,10 +332,10 @@ class Pipeline:
         if done.computed:
             self._computed_at = time.monotonic()
 
-    async def expect_performance(self) -> None:
-        """Write down what the numbers of open days will be."""
-        async for expected in self.expectations(_now_ms()):
-            await self._publish(expected)
+    async def _expect(self, now_ms: int) -> AsyncIterator[Named]:
+        """Write down what the numbers of open days will be; then days are judged by it."""
+        async for expected in self.expectations(now_ms):
+            yield expected
             self._computed_at = time.monotonic()
 
     async def watch_performance(self) -> None:
@@ -345,9 +345,10 @@ class Pipeline:
             self._judged_at = now
             await self._publish(await self.performance(_now_ms()))
 
-    async def _publish_all(self, watch: Callable[[int], AsyncIterator[Named]]) -> None:
+    async def _publish_all(self, watch: Callable[[int], AsyncIterator[Named]]) -> AsyncIterator[None]:
         async for found in watch(_now_ms()):
             await self._publish(found)
+            yield
 
     def _lags(self) -> bool:
         """Whether this worker has predictions or labels to read or look up: days look settled then that are not."""

@@ -26,13 +26,17 @@ SELECT
     (SELECT count() FROM predictions) AS predictions,
     (SELECT count() FROM labels) AS labels,
     (SELECT count() FROM outcomes) AS outcomes,
-    (SELECT sum(n) FROM performance FINAL WHERE dim = '' AND stage = 'latest') AS summed,
     (SELECT countIf(topic = {predictions:String}) FROM rejected) AS refused_predictions,
     (SELECT countIf(topic = {labels:String}) FROM rejected) AS refused_labels,
     (SELECT count() FROM detections) AS detections,
     (SELECT count() FROM alerts) AS alerts,
     (SELECT count() FROM verdicts) AS verdicts,
     (SELECT countIf(signal NOT IN ('features', 'label', 'relation')) FROM drift) AS tests
+"""
+SUMMED = """
+SELECT
+    (SELECT count() FROM outcomes FINAL) AS outcomes,  -- a label may be joined twice
+    (SELECT sum(n) FROM performance FINAL WHERE dim = '' AND stage = 'latest') AS summed
 """
 OPEN = """
 SELECT version
@@ -97,17 +101,17 @@ class Settling:
                 stored_at = now
             patience = STALLED_S if missing else PACED_S
             if not missing and not moves:  # what is asked here costs more than the counts
-                missing = self._open(counts)
+                missing = self._open()
             if not missing and now - moved_at >= QUIET_S:
                 return Settled(stored_at, "")
             if now - moved_at >= patience:
                 return Settled(stored_at or moved_at, missing)
             time.sleep(EVERY_S)
 
-    def _open(self, counts: dict[str, int]) -> str:
-        [row] = self._clickhouse.query_rows("SELECT count() AS n FROM outcomes FINAL")  # a label may be joined twice
-        if (left := row["n"] - counts["summed"]) > 0:
-            return f"the performance of {left} of {row['n']} outcomes"
+    def _open(self) -> str:
+        [row] = self._clickhouse.query_rows(SUMMED)
+        if (left := row["outcomes"] - row["summed"]) > 0:
+            return f"the performance of {left} of {row['outcomes']} outcomes"
         rows: list[dict[str, Any]] = self._clickhouse.query_rows(OPEN, {"model": self._model})
         if rows:
             return f"the last test windows of {', '.join(row['version'] for row in rows)}"

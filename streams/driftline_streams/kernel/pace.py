@@ -1,13 +1,14 @@
 """How often work beside the walk may be done, so that it takes a twentieth of the time and no more.
 
-In the walk: `beside.py` asks it before each round of a job.
+In the walk: `beside.py` asks it before each step of a job.
 """
 
 from __future__ import annotations
 
 SHARE = 1 / 20
 BURST_S = 120.0  # of work that may be done at once, after a time of rest: a backlog is caught up at full speed
-LEAST_REST = 1.0  # times the length of a round, also in a burst
+LEAST_REST = 1.0  # times the length of a step, also in a burst
+BACKLOG_REST = 9.0  # the same while events wait to be read
 
 
 class Pace:
@@ -19,17 +20,16 @@ class Pace:
     def __init__(self, now_s: float, *, share: float = SHARE, burst_s: float = BURST_S) -> None:
         self._share, self._burst_s = share, burst_s
         self._budget_s, self._at_s = burst_s, now_s
-        self._rests_until_s = now_s
+        self._took_s, self._ended_s = 0.0, now_s
 
-    def due(self, now_s: float) -> bool:
-        """Whether work may be done now."""
+    def due(self, now_s: float, rest: float = LEAST_REST) -> bool:
+        """Whether work may be done now, having rested `rest` times as long as the last took."""
         self._budget_s = min(self._burst_s, self._budget_s + self._share * (now_s - self._at_s))
         self._at_s = now_s
-        return self._budget_s > 0 and now_s >= self._rests_until_s
+        return self._budget_s > 0 and now_s >= self._ended_s + rest * self._took_s
 
     def spent(self, began_s: float, now_s: float) -> None:
         """Work has been done from `began_s` until now. It may have taken more than there was: that is rested off."""
         self.due(now_s)
-        took_s = now_s - began_s
-        self._budget_s -= took_s
-        self._rests_until_s = now_s + LEAST_REST * took_s
+        self._took_s, self._ended_s = now_s - began_s, now_s
+        self._budget_s -= self._took_s
