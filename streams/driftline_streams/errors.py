@@ -27,6 +27,10 @@ class Unavailable(DriftlineError):
     """Kafka, ClickHouse or an embedded service did not answer within its bounded retries."""
 
 
+class Overloaded(Unavailable):
+    """ClickHouse answers that what it was asked takes more memory or time than it has now; less may pass."""
+
+
 class MigrationError(DriftlineError):
     """A numbered SQL file does not match what was applied under its number."""
 

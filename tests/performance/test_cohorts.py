@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import itertools
 import os
 import random
@@ -10,20 +11,22 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
 from driftline_schemas.spec import FairnessRules, ModelSpec
-from driftline_streams.errors import Unavailable
+from driftline_streams.errors import Overloaded, Unavailable, UsageError
 from driftline_streams.kernel import cohort
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.effects import Rows
 from driftline_streams.kernel.limits import MAX_CATEGORIES, MAX_SEGMENT_VALUES, OTHER_CATEGORY, OTHER_SEGMENT
 from driftline_streams.kernel.pace import BURST_S, Pace
-from driftline_streams.performance.cohorts import Cohorts
+from driftline_streams.performance.aside import FIRST_WAIT, Aside, Came
+from driftline_streams.performance.cohorts import CLOCK, Cohorts
 from driftline_streams.sinks.clickhouse import ClickHouse
 
 from . import oracle
@@ -227,6 +230,103 @@ async def test_a_worker_that_is_killed_anywhere_leaves_no_trace_in_the_cells(
         await asyncio.to_thread(eventually, settled, within_s=20, every_s=0.2)
     finally:
         running.kill()
+
+
+THROWS = """
+INSERT INTO performance
+SELECT * FROM performance
+WHERE (SELECT throwIf(has({days:Array(Date)}, toDate('2025-01-02'))) FROM numbers(1)) = 1
+"""
+# Nearly a gigabyte for one day, where less is allowed.
+TOO_LARGE = """
+INSERT INTO performance
+SELECT * FROM performance
+WHERE 0 = (
+    SELECT length(groupArray(number)) FROM numbers(if(has({days:Array(Date)}, toDate('2025-01-02')), 100000000, 1))
+)
+SETTINGS max_memory_usage = 20000000
+"""
+
+
+@pytest.mark.parametrize(("statement", "error"), [(THROWS, UsageError), (TOO_LARGE, Overloaded)])
+async def test_a_day_that_cannot_be_summed_up_is_set_aside_and_the_others_are_not(
+    database: ClickHouse, monkeypatch: pytest.MonkeyPatch, statement: str, error: type[Exception]
+) -> None:
+    monkeypatch.setattr("driftline_streams.sinks.clickhouse.PATIENCE_S", 0.1)
+    await put(database, *mixed(30, 6))
+    cohorts = worker(database, statements=[statement])
+    with pytest.raises(error), capture_logs() as logs:
+        await cohorts()
+    assert set_aside(logs) == [("m", ["2025-01-01", "2025-01-02", "2025-01-03"], 0)]
+    assert await cells(database) == {}
+    with pytest.raises(error), capture_logs() as logs:
+        await cohorts()  # each alone
+    assert set_aside(logs) == [("m", ["2025-01-02"], 60)]
+    assert (await cohorts()).left == 0
+    assert {key[2].day for key in await cells(database)} == {1, 3}
+
+
+def set_aside(logs: Iterable[Mapping[str, Any]]) -> list[tuple[str, list[str], float]]:
+    return [(each["model"], each["days"], each["wait_s"]) for each in logs if "wait_s" in each]
+
+
+async def test_a_day_that_was_set_aside_is_summed_up_when_it_can_be_with_all_that_came(database: ClickHouse) -> None:
+    await put(database, *mixed(30, 6))
+    fails, ahead = True, dt.timedelta()
+
+    async def query(sql: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+        rows = await database.query(sql, parameters)
+        return [{"now": row["now"] + ahead} for row in rows] if sql == CLOCK else rows
+
+    async def execute(sql: str, parameters: Mapping[str, Any]) -> None:
+        if fails or sql != THROWS:
+            await database.execute(sql, parameters)
+
+    cohorts = Cohorts(catalog(SPEC), query, execute, [THROWS], slack_s=0.0)
+    for _ in range(2):
+        with pytest.raises(UsageError):
+            await cohorts()
+    while (await cohorts()).computed:
+        pass  # only what was set aside is left
+    await put(database, *mixed(30, 7, label_timestamp=START_MS + 900 * DAY_MS))
+    while (await cohorts()).computed:
+        pass
+    fails = False
+    assert (await cohorts()).computed == 0  # it waits
+    ahead = FIRST_WAIT
+    assert (await cohorts()).computed == 1
+    await agree(database)
+    assert (await cohorts()).computed == 0
+
+
+async def test_a_day_that_was_set_aside_is_not_reported_and_keeps_no_other_from_it(database: ClickHouse) -> None:
+    times = START_MS + DAY_MS * np.arange(2)
+    await put(database, outcomes(2, positive=1, predicted_positive=1, timestamp=times))
+    await compute(database)
+    await put(database, served((START_MS + 40 * DAY_MS, 1, 0)))
+    more = {"prediction_id": ["a", "b"], "timestamp": times}
+    await put(database, outcomes(2, positive=1, predicted_positive=1, **more))
+    cohorts = worker(database, statements=[THROWS])
+    for _ in range(2):
+        with pytest.raises(UsageError):
+            await cohorts()
+    await cohorts.report()
+    reported = await database.query("SELECT toDayOfMonth(day) AS day, n FROM performance WHERE stage = 'reported'")
+    assert [(row["day"], row["n"]) for row in reported] == [(1, 2)]
+
+
+def test_a_day_that_fails_alone_waits_for_twice_as_long_each_time_up_to_an_hour() -> None:
+    aside, key, now = Aside(), ("m", dt.date(2025, 1, 1)), dt.datetime(2025, 2, 1, tzinfo=dt.UTC)
+    came = {key: Came(now, now, 1)}
+    aside.fail(came | {("m", dt.date(2025, 1, 2)): came[key]}, now)
+    assert not aside.waits(key, now)  # it may have been the other one
+    minutes = []
+    for _ in range(8):
+        minutes.append(aside.fail(came, now) / dt.timedelta(minutes=1))
+        assert aside.waits(key, now)
+        now += dt.timedelta(minutes=minutes[-1])
+        assert not aside.waits(key, now)
+    assert minutes == [1, 2, 4, 8, 16, 32, 60, 60]
 
 
 async def test_segments_that_are_no_longer_asked_for_are_empty(database: ClickHouse) -> None:

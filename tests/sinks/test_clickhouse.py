@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError, ProgrammingError
 
-from driftline_streams.errors import BrokenInvariant, DriftlineError, SettingsError, Unavailable, UsageError
+from driftline_streams.errors import BrokenInvariant, DriftlineError, Overloaded, SettingsError, Unavailable, UsageError
 from driftline_streams.kernel.effects import Coded, Rows
 from driftline_streams.sinks import clickhouse as sink
 from driftline_streams.sinks.clickhouse import INLINE_FROM, ClickHouse
@@ -235,7 +235,7 @@ def test_results_can_be_streamed_in_clickhouses_formats(store: ClickHouse) -> No
     ("code", "table", "expected"),
     [
         (None, "", Unavailable),
-        (241, "events", Unavailable),
+        (241, "events", Overloaded),
         (252, "events", Unavailable),
         (999, "events", Unavailable),
         (202, "", Unavailable),

@@ -233,4 +233,5 @@ FROM (SELECT * FROM performance FINAL WHERE stage = 'latest' AND dim = '' AND n 
 INNER JOIN (SELECT model, version, role, cohort AS day FROM performance_states(grain = 'day') WHERE is_final) AS ended
     USING (model, version, role, day)
 WHERE (model, version, role, day) NOT IN (SELECT model, version, role, day FROM performance WHERE stage = 'reported')
+    AND NOT has(arrayZip({{aside_models:Array(String)}}, {{aside_days:Array(Date)}}), (model, day))
 """

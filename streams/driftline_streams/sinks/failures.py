@@ -9,19 +9,19 @@ import re
 
 from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
 
-from driftline_streams.errors import BrokenInvariant, DriftlineError, SettingsError, Unavailable, UsageError
+from driftline_streams.errors import BrokenInvariant, DriftlineError, Overloaded, SettingsError, Unavailable, UsageError
 
 # https://github.com/ClickHouse/ClickHouse/blob/master/src/Common/ErrorCodes.cpp
 PASSING = frozenset(
     {
-        *(159, 209, 210, 203, 279),  # timeouts, network, connections
+        *(209, 210, 203, 279),  # timeouts, network, connections
         *(201, 202, 439),  # quotas, too many queries, no thread free
-        *(173, 241),  # memory
         *(74, 75, 76, 243, 499),  # files, disk full, S3
         *(225, 242, 252, 285, 286, 319, 999),  # replicas and Keeper, read-only tables, too many parts
         *(236, 394, 425),  # shutting down
     }
 )
+TOO_DEAR = frozenset({159, 173, 241})  # the time of a query, memory
 REFUSED = frozenset({192, 193, 194, 516})  # unknown user, wrong password, authentication failed
 NO_TABLE, NO_DATABASE = 60, 81
 
@@ -43,6 +43,8 @@ def explained(error: DatabaseError, address: str, database: str, table: str = ""
         found = Unavailable(f"ClickHouse at {address} does not answer; is it up (`driftline up`)? {text}")
     elif error.code in PASSING:
         found = Unavailable(f"ClickHouse at {address} cannot answer now: {text}")
+    elif error.code in TOO_DEAR:
+        found = Overloaded(f"ClickHouse at {address} has not enough time or memory for this now: {text}")
     elif error.code in REFUSED:
         found = SettingsError(
             f"ClickHouse at {address} does not let this user in: check DRIFTLINE_CLICKHOUSE_USERNAME and _PASSWORD"
