@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -13,7 +14,8 @@ from driftline_schemas.records import Detection
 from driftline_schemas.spec import DriftRules, ModelSpec
 from driftline_streams.kernel import budget
 from driftline_streams.kernel.catalog import Catalog
-from driftline_streams.performance.labels import LabelWatch
+from driftline_streams.kernel.effects import Rows
+from driftline_streams.performance.labels import DAYS, LabelWatch
 from driftline_streams.reference.build import build
 from driftline_streams.sinks.clickhouse import ClickHouse
 
@@ -30,7 +32,10 @@ async def fill(database: ClickHouse, day: int, labels: list[str] | None = None, 
     n = len(labels) if labels is not None else len(given["label_value"])
     at_ms = START_MS + day * DAY_MS
     ids = [f"{given.get('version', '1')}:{day}:{i}" for i in range(n)]
+    joined_ms = given.pop("joined_ms", None)
     rows = outcomes(n, timestamp=at_ms, prediction_id=ids, **({"label": labels} if labels is not None else {}), **given)
+    if joined_ms is not None:
+        rows = Rows("outcomes", n, {**rows.columns, "joined_at": np.full(n, joined_ms, np.int64)})
     name = given.get("version", "1")
     await database.insert([rows, served((at_ms, n + answered, 0), version=name)], f"{name} day {day}")
 
@@ -40,10 +45,10 @@ async def later(database: ClickHouse, day: int) -> None:
     await database.insert([served((START_MS + day * DAY_MS + HOUR_MS, 1, 0))], f"later {day}")
 
 
-async def found(database: ClickHouse, catalog: Catalog) -> list[Detection]:
-    """What one round finds, carried out."""
+async def found(database: ClickHouse, catalog: Catalog, watch: LabelWatch | None = None) -> list[Detection]:
+    """What one round finds, carried out; without a watch, of one that starts."""
     out: list[Detection] = []
-    async for result in LabelWatch(catalog, "t", database.query)(NOW_MS):
+    async for result in (watch or LabelWatch(catalog, "t", database.query))(NOW_MS):
         out += [msgspec.json.decode(message.value or b"", type=Detection) for message in result.effects.messages]
         await database.insert(result.effects.rows, result.name)
     return out
@@ -88,6 +93,56 @@ async def test_days_with_few_labels_are_judged_together(database: ClickHouse) ->
     await later(database, 14)
     (finding,) = await found(database, Catalog())
     assert (finding.n, finding.end_ms - finding.start_ms) == (240, 4 * DAY_MS)
+
+
+async def test_a_watch_that_goes_on_finds_what_one_that_starts_would(database: ClickHouse) -> None:
+    watch = LabelWatch(Catalog(), "t", database.query)
+    for day in range(14):
+        await fill(database, day, late(0.2, 100) if day < 10 else late(0.7, 60))
+        assert await found(database, Catalog(), watch) == []
+    await later(database, 14)
+    (finding,) = await found(database, Catalog(), watch)
+    assert (finding.n, finding.end_ms - finding.start_ms) == (240, 4 * DAY_MS)
+    assert await found(database, Catalog(), watch) == []
+
+
+async def test_only_days_are_read_again_that_are_open_or_that_labels_have_come_for(database: ClickHouse) -> None:
+    read_from: list[int] = []
+
+    async def query(sql: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+        if sql == DAYS:
+            read_from.append((parameters["from_s"] * 1000 - START_MS) // DAY_MS)
+        return await database.query(sql, parameters)
+
+    watch = LabelWatch(Catalog(), "t", query)
+    for day in range(9):
+        await fill(database, day, late(0.2), answered=400 * (day == 8), joined_ms=START_MS)
+    await later(database, 9)
+    for _ in range(2):
+        await found(database, Catalog(), watch)
+    assert read_from == [-START_MS // DAY_MS, 8]
+    await database.insert([outcomes(1, label="late", timestamp=START_MS + 2 * DAY_MS)], "a late label")
+    await found(database, Catalog(), watch)
+    assert read_from[2:] == [2]
+
+
+async def test_when_the_reference_comes_or_goes_what_is_usual_changes(database: ClickHouse) -> None:
+    catalog = Catalog()
+    watch = LabelWatch(catalog, "t", database.query)
+    await fill(database, 0, late(0.2), joined_ms=START_MS)
+    await later(database, 1)
+    assert await found(database, catalog, watch) == []  # nothing is usual yet
+    labels = np.array(late(0.6, 2_000))
+    catalog.update(build("m", "1", {"label": labels}, n=2_000, start_ms=0, end_ms=START_MS - 1))
+    (finding,) = await found(database, catalog, watch)
+    assert finding.reference == catalog.references()[0].id
+    catalog.remove("m@1")
+    for day in range(1, 8):
+        await fill(database, day, late(0.2), joined_ms=START_MS)
+    await later(database, 9)
+    await found(database, catalog, watch)
+    (row,) = await database.query("SELECT n_reference FROM drift FINAL WHERE reference = ''")
+    assert row["n_reference"] == 7 * 500  # the first one as well, which was judged before
 
 
 async def test_the_labels_of_the_reference_are_the_usual_ones(database: ClickHouse) -> None:

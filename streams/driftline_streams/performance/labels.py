@@ -5,21 +5,28 @@ more, so that early labels are not taken for all. Days with few labels are judge
 `drift` was judged; labels that come or are corrected after that do not change the judgement.
 
 What is usual are the labels of the reference, else the first ones of the version: a thousand, and a week.
+
+Outcomes are read from the first day on that is not settled, or that labels have come for since. What was read of the
+days before is kept in memory; of those that were judged, only that they are there.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from driftline_schemas.records import Moments
-from driftline_schemas.spec import Reference
+from driftline_schemas.spec import ModelSpec, Reference
 from driftline_streams.kernel import judged
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.effects import Named
 from driftline_streams.kernel.findings import Window
 from driftline_streams.kernel.query import Query
+from driftline_streams.performance.cohorts import SLACK_S
 from driftline_streams.performance.label_drift import DAY_S, SIGNAL, Labels, compare, effects
 
 # Of a version without labels in its reference: a rate of a tenth is known to two hundredths, and each weekday is seen.
@@ -27,7 +34,14 @@ LEARNT_LABELS = 1_000
 LEARNT_S = 7 * DAY_S
 COMPLETE = 0.95  # of the answers of a day
 
-MODELS = "SELECT DISTINCT model FROM outcomes"
+CHANGED = f"""
+SELECT
+    model, toUnixTimestamp(toDateTime(min(toDate(timestamp)), 'UTC')) AS first_s,
+    toUnixTimestamp(now()) - {SLACK_S:.0f} AS until_s
+FROM outcomes
+WHERE joined_at >= toDateTime({{since_s:UInt32}}, 'UTC')
+GROUP BY model
+"""
 
 # A number of a regression is no class, and there are as many as labels.
 DAYS = """
@@ -43,7 +57,7 @@ FROM
         sum(ifNull(label_value, 0)) AS total, sum(pow(ifNull(label_value, 0), 2)) AS squares,
         ifNull(min(label_value), 0) AS least, ifNull(max(label_value), 0) AS most
     FROM outcomes FINAL
-    WHERE model = {model:String}
+    WHERE model = {model:String} AND toDate(timestamp) >= toDate(toDateTime({from_s:UInt32}, 'UTC'))
     GROUP BY version, day
 ) AS joined
 INNER JOIN (SELECT version, day, predictions FROM label_coverage WHERE model = {model:String}) AS c USING (version, day)
@@ -55,6 +69,22 @@ SETTINGS do_not_merge_across_partitions_select_final = 1
 """
 
 
+@dataclass(slots=True)
+class _Version:
+    against: str  # the id of its reference, if that has labels
+    days: list[Labels] = field(default_factory=list)  # all that are settled, in order
+
+
+@dataclass(slots=True)
+class _Model:
+    from_s: int | None = 0  # the start of the first day that is to be read
+    versions: dict[str, _Version] = field(default_factory=dict)
+
+    def open(self, start_s: int) -> None:
+        """The days from this one on are to be read."""
+        self.from_s = start_s if self.from_s is None else min(self.from_s, start_s)
+
+
 class LabelWatch:
     """The watch over the labels of all models."""
 
@@ -62,23 +92,56 @@ class LabelWatch:
         self._catalog = catalog
         self._prefix = prefix
         self._query = query
+        self._since_s = 0  # of what was joined before, it is known which days are to be read
+        self._models: dict[str, _Model] = {}
 
     async def __call__(self, now_ms: int) -> AsyncIterator[Named]:
         """The windows that can be judged and were not, oldest first, one at a time; raises what the query raises."""
-        for row in await self._query(MODELS, {}):
-            spec = self._catalog.spec(row["model"])
-            days = await self._query(DAYS, {"model": spec.model})
-            known = await judged.days(self._query, spec.model, SIGNAL)
-            for version in dict.fromkeys(each["version"] for each in days):
-                mine = _settled([each for each in days if each["version"] == version], spec.label_horizon_s)
-                reference = self._catalog.reference(spec.model, version)
-                given = _given(reference)
-                left = {day.start_s for day in mine if (version, day.start_s) not in known}
-                for usual, window in _windows(mine, given, spec.drift.min_n, left):
-                    against = reference.id if reference and given else ""
-                    span = Window(spec.model, version, against, window.start_s * 1000, window.end_s * 1000)
-                    name = f"labels:{spec.model}:{version}:{window.start_s}-{window.end_s}"
-                    yield Named(name, effects(span, compare(usual, window, spec.drift), self._prefix, now_ms))
+        changed = await self._query(CHANGED, {"since_s": self._since_s})
+        for row in changed:
+            self._models.setdefault(row["model"], _Model()).open(int(row["first_s"]))
+        for row in changed[:1]:
+            self._since_s = int(row["until_s"])
+        for name in sorted(self._models):
+            async for found in self._judge(self._catalog.spec(name), now_ms):
+                yield found
+
+    async def _judge(self, spec: ModelSpec, now_ms: int) -> AsyncIterator[Named]:
+        versions = self._models[spec.model].versions
+        if any(self._usual(spec.model, name)[0] != version.against for name, version in versions.items()):
+            self._models[spec.model] = _Model()
+        model = self._models[spec.model]
+        await self._read(spec, model)
+        known = await judged.days(self._query, spec.model, SIGNAL)
+        for name, version in sorted(model.versions.items()):
+            usual, learnt = _learn(version.days, self._usual(spec.model, name)[1])
+            version.days[learnt:] = [
+                Labels(day.start_s, day.end_s) if (name, day.start_s) in known else day for day in version.days[learnt:]
+            ]
+            for window in _windows(version.days[learnt:], spec.drift.min_n):
+                span = Window(spec.model, name, version.against, window.start_s * 1000, window.end_s * 1000)
+                batch = f"labels:{spec.model}:{name}:{window.start_s}-{window.end_s}"
+                yield Named(batch, effects(span, compare(usual, window, spec.drift), self._prefix, now_ms))
+
+    async def _read(self, spec: ModelSpec, model: _Model) -> None:
+        """Bring the settled days of all versions up to date."""
+        if (from_s := model.from_s) is None:
+            return
+        rows = await self._query(DAYS, {"model": spec.model, "from_s": from_s})
+        model.from_s = None
+        for name, group in groupby(rows, itemgetter("version")):
+            days = list(group)
+            settled = _settled(days, spec.label_horizon_s)
+            version = model.versions.setdefault(name, _Version(self._usual(spec.model, name)[0]))
+            version.days = [day for day in version.days if day.start_s < from_s] + settled
+            if len(settled) < len(days):
+                model.open(int(days[len(settled)]["start_s"]))
+
+    def _usual(self, model: str, version: str) -> tuple[str, Labels | None]:
+        """The id and the labels of the version's reference, if that has labels."""
+        reference = self._catalog.reference(model, version)
+        given = _given(reference)
+        return (reference.id, given) if reference and given else ("", None)
 
 
 def _settled(days: Sequence[Mapping[str, Any]], horizon_s: int) -> list[Labels]:
@@ -105,21 +168,26 @@ def _given(reference: Reference | None) -> Labels | None:
     return labels if labels.n else None
 
 
-def _windows(
-    days: Sequence[Labels], usual: Labels | None, least: int, left: Collection[int]
-) -> Iterator[tuple[Labels, Labels]]:
-    """What is usual, and each window of at least `least` labels of days in a row that are `left` to be judged."""
+def _learn(days: Sequence[Labels], given: Labels | None) -> tuple[Labels, int]:
+    """What is usual, and of how many of the first days that was learnt: all, as long as they are too few."""
+    if given is not None:
+        return given, 0
+    usual = Labels(0, 0)
+    for n, day in enumerate(days, 1):
+        usual = day if n == 1 else usual.merge(day)
+        if usual.n >= LEARNT_LABELS and usual.end_s - usual.start_s >= LEARNT_S:
+            return usual, n
+    return usual, len(days)
+
+
+def _windows(days: Sequence[Labels], least: int) -> Iterator[Labels]:
+    """Each window of at least `least` labels of days in a row; days without labels have been judged."""
     window: Labels | None = None
-    learnt = usual is not None
     for day in days:
-        if not learnt:
-            usual = day if usual is None else usual.merge(day)
-            learnt = usual.n >= LEARNT_LABELS and usual.end_s - usual.start_s >= LEARNT_S
-            continue
-        if day.start_s not in left:
+        if not day.n:
             window = None
             continue
         window = day if window is None else window.merge(day)
-        if usual is not None and window.n >= least:
-            yield usual, window
+        if window.n >= least:
+            yield window
             window = None
