@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from driftline_streams.beside import Beside, Once
-from driftline_streams.errors import BrokenInvariant, Unavailable
+from driftline_streams.errors import BrokenInvariant, Overloaded, Unavailable
 from driftline_streams.kernel.pace import BACKLOG_REST
 
 STEP_S = 0.5  # that each step takes
@@ -101,9 +101,10 @@ async def test_between_two_steps_of_a_long_round_comes_what_is_more_important() 
     assert await jobs.look(60) == ["sums", "verdicts", "estimate 0"]
 
 
-async def test_data_that_a_job_does_not_bear_stop_neither_the_worker_nor_the_other_jobs() -> None:
+@pytest.mark.parametrize("error", [ZeroDivisionError(), Overloaded("too large")])
+async def test_data_that_a_job_does_not_bear_stop_neither_the_worker_nor_the_other_jobs(error: Exception) -> None:
     jobs = Jobs()
-    jobs.error = ZeroDivisionError()
+    jobs.error = error
     assert await jobs.look() == ["verdicts", "estimate 0"]
     assert jobs.failed == ["sums"]
     assert "sums" in await jobs.look(10)

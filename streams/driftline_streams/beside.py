@@ -16,7 +16,7 @@ from typing import Protocol
 
 import structlog
 
-from driftline_streams.errors import BrokenInvariant, Unavailable
+from driftline_streams.errors import BrokenInvariant, Overloaded, Unavailable
 from driftline_streams.kernel.pace import BACKLOG_REST, LEAST_REST, Pace
 
 log = structlog.get_logger(__name__)
@@ -116,9 +116,10 @@ class Beside:
             failed = False
         except StopAsyncIteration:
             job.round, failed = None, False
-        except (BrokenInvariant, Unavailable):
-            raise
-        except Exception:
+        except Exception as error:
+            outage = isinstance(error, Unavailable) and not isinstance(error, Overloaded)
+            if outage or isinstance(error, BrokenInvariant):
+                raise
             # The outermost loop of the job: data that it does not bear must not stop the events behind it.
             self._failed(job.name)
             log.exception("a job beside the walk failed, and will be tried again", job=job.name)
