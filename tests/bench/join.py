@@ -205,7 +205,7 @@ def page(wishes: argparse.Namespace, runs: list[Run], peak_mb: float) -> str:
     memory = (
         f"The worker had {peak_mb:,.0f} MB at most. What grows with labels is bounded: recent predictions by 32 MiB or "
         "250,000, labels that wait by 500,000 or 512 MiB, labels to be looked up for the first time by 120,000 and a "
-        "batch, and as many again during a look-up. One takes ClickHouse about as long for one label as for "
+        "batch, 60,000 of which are looked up at once. One takes ClickHouse about as long for one label as for "
         "60,000, so the worker rests four times as long as the last one took, unless so many wait for it."
     )
     return "\n".join([*lines, "", textwrap.fill(memory, 120, break_on_hyphens=False), ""])

@@ -50,6 +50,18 @@ async def test_a_label_meets_an_old_prediction_in_clickhouse(worker: Worker) -> 
     assert await worker.outcomes() == {f"p{i}": str(i % 2) for i in range(1000)}
 
 
+async def test_one_look_up_asks_for_a_bounded_number_of_labels_and_the_next_for_the_rest(worker: Worker) -> None:
+    ids = [[f"{batch}-{i}" for i in range(25_000)] for batch in range(3)]
+    rows = predictions(0, *({"prediction_id": each[0]} for each in ids))
+    await worker.stored(rows, remember=False)
+    for each in ids:
+        worker.join(MemoryBatch([label(name, True) for name in each], 0, "t.labels"), NOW_MS)
+    first = await worker.retried(NOW_MS)
+    assert (first.joined, worker.join.fresh) == (2, 25_000)
+    second = await worker.retried(NOW_MS)
+    assert (second.joined, worker.join.fresh, second.waiting) == (1, 0, 74_997)
+
+
 async def test_hot_and_cold_give_the_same_outcome(worker: Worker) -> None:
     event = {"prediction_id": "a", "version": "2", "role": "shadow", "segment": {"x": "y"}, "prediction_value": 1.5}
     event |= {"score": float("nan"), "confidence": 0.5, "prediction": "1.5", "probabilities": {"2": 0.1, "1.5": 0.7}}

@@ -35,7 +35,7 @@ from driftline_streams.outcomes.served import Served, belongs
 from driftline_streams.outcomes.truth import SLACK_MS, Truth, Truths
 from driftline_streams.outcomes.waiting import Waiter, Waiting, delay_ms
 
-FRESH_LABELS = 60_000  # that no look-up has asked for yet: with more one is due, with twice as many batches wait for it
+FRESH_LABELS = 60_000  # of one look-up that asks for them first: with more it is due, with twice as many batches wait
 RETRY_LABELS = 60_000  # of others, that one look-up asks for
 SWEEP_MS = 30_000  # until the first look at labels that did not fit into memory; doubles, as most have come by then
 SWEEPS = 7  # doublings
@@ -184,7 +184,7 @@ class Join:
             arrived, self._arrived = self._arrived, []
             fresh, due = [], []
             if cold:
-                fresh, self._fresh = self._fresh, []
+                fresh = self._take_fresh()
                 due = self.waiting.due(now_ms, RETRY_LABELS)
             try:
                 return await self._retry(held, fresh, {*arrived, *due}, now_ms, cold=cold)
@@ -204,6 +204,17 @@ class Join:
         async with self._turn:
             await self._reload(partitions, now_ms, served=False)
             return self._result([])
+
+    def _take_fresh(self) -> list[Truths]:
+        """The batches that came first, with `FRESH_LABELS` together: memory peaks where their outcomes are made."""
+        room, n = FRESH_LABELS, 0
+        for truths in self._fresh:
+            room -= truths.n
+            if room < 0 and n:
+                break
+            n += 1
+        taken, self._fresh = self._fresh[:n], self._fresh[n:]
+        return taken
 
     async def _retry(
         self,
