@@ -53,6 +53,7 @@ from driftline_streams.telemetry import logs
 from driftline_streams.telemetry.metrics import Metrics
 from driftline_streams.transport import worker
 from driftline_streams.transport.app import BatchApp, build
+from driftline_streams.transport.backlog import Backlog
 from driftline_streams.transport.batch import Batch
 from driftline_streams.transport.overlay import Overlay
 from driftline_streams.transport.producer import Producer
@@ -66,6 +67,7 @@ CLOCK_EVERY_S = 0.5
 PACE_EVERY_S = 20.0
 RETRY_EVERY_S = 0.5
 MODELS_EVERY_S = 1.0
+BACKLOG_EVERY_S = 1.0
 COHORTS_EVERY_S = 1.0
 REPORT_EVERY_S = 10.0
 EXPECTED_EVERY_S = 10.0
@@ -92,6 +94,7 @@ class Pipeline:
         self.settings = settings
         self.metrics = Metrics()
         self.app: BatchApp = build(settings)
+        self.backlog = Backlog(self.app)
         self.catalog = Catalog()
         self.models = model_topic.Follower(settings)
         self.clickhouse = ClickHouse(settings, on_retry=self._count_retry)
@@ -139,6 +142,7 @@ class Pipeline:
         self.app.every(PACE_EVERY_S, self.keep_pace)
         self.app.every(RETRY_EVERY_S, self.retry_labels)
         self.app.every(MODELS_EVERY_S, self.follow_models)
+        self.app.every(BACKLOG_EVERY_S, self.look_for_backlog)
         beside = Beside(self.app, mine=self._reads_first, lags=self._lags, failed=self.metrics.failed)
         beside.every(COHORTS_EVERY_S, "sum up days", partial(Once, self.compute_cohorts), in_backlog=True)
         beside.every(PERFORMANCE_EVERY_S, "watch performance", partial(Once, self.watch_performance), in_backlog=True)
@@ -351,12 +355,16 @@ class Pipeline:
             yield
 
     def _lags(self) -> bool:
-        """Whether this worker has predictions or labels to read or look up: days look settled then that are not."""
-        return self._predictions_lag() or self._labels_lag() or self.join.fresh > 0
+        """Whether there are predictions or labels to read or look up: days look settled then that are not."""
+        return self.backlog.exists or self.join.fresh > 0
 
-    def _labels_lag(self) -> bool:
-        """Whether this worker is more than a batch behind in labels."""
-        return sum(self.app.lag(self._name(topics.LABELS)).values()) > self.settings.batch_events
+    async def look_for_backlog(self) -> None:
+        """Learn whether any worker is behind; only the one that works beside the walk needs to know."""
+        if self._reads_first():
+            predictions, labels = self._name(topics.PREDICTIONS), self._name(topics.LABELS)
+            await self.backlog.look({predictions: self._events_a_message, labels: 1.0})
+        else:
+            self.backlog.forget()
 
     def _reads_first(self) -> bool:
         return 0 in self.app.feeds[self._name(topics.PREDICTIONS)].partitions

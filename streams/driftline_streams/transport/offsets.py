@@ -91,17 +91,40 @@ async def recover(
     partitions = list(partitions)
     if not partitions:
         return {}
-    # aiokafka's `committed()` drops the metadata, and confluent-kafka 2.16.1 cannot decode it.
-    fetch = thread.member._coordinator.fetch_committed_offsets
     async for attempt in stamina.retry_context((KafkaError, Unavailable), attempts=None, timeout=None, wait_max=2.0):
         with attempt:
-            committed, begins, ends = await asyncio.gather(
-                _over_there(thread, fetch([TopicPartition(*partition) for partition in partitions])),
-                watermarks.begins(partitions),
-                watermarks.ends(partitions),
+            records, begins, ends = await asyncio.gather(
+                _committed(thread, partitions), watermarks.begins(partitions), watermarks.ends(partitions)
             )
-    records = {(tp.topic, tp.partition): record for tp, record in committed.items()}
     return {p: _start(p, records.get(p), begins[p], ends[p]) for p in partitions}
+
+
+async def unread(thread: MemberThread, watermarks: Watermarks, topic: str) -> dict[int, int]:
+    """Offsets of all partitions of a topic that the group has not finished, whoever reads them.
+
+    Raises
+    ------
+    Unavailable
+        If the broker does not answer.
+    """
+    partitions = [(topic, number) for number in thread.member.partitions_for_topic(topic) or ()]
+    try:
+        # Ends last: what comes in between is unread rather than read too far.
+        begins, records = await asyncio.gather(watermarks.begins(partitions), _committed(thread, partitions))
+        ends = await watermarks.ends(partitions)
+    except KafkaError as error:
+        raise Unavailable(f"cannot ask how far {topic} has been read: {error!r}") from None
+    if not partitions:
+        raise Unavailable(f"nothing is known yet of the partitions of {topic}")
+    done = {p: max(begins[p], records[p].offset if p in records else 0) for p in partitions}
+    return {number: max(0, ends[topic, number] - done[topic, number]) for _, number in partitions}
+
+
+async def _committed(thread: MemberThread, partitions: Iterable[Partition]) -> dict[Partition, OffsetAndMetadata]:
+    # aiokafka's `committed()` drops the metadata, and confluent-kafka 2.16.1 cannot decode it.
+    fetch = thread.member._coordinator.fetch_committed_offsets
+    found = await _over_there(thread, fetch([TopicPartition(*partition) for partition in partitions]))
+    return {(tp.topic, tp.partition): record for tp, record in found.items()}
 
 
 async def _over_there(thread: MemberThread, work: Coroutine[None, None, T]) -> T:
