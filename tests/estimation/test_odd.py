@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -141,6 +142,20 @@ async def test_a_label_of_the_future_ends_no_horizon(store: Store) -> None:
     answered = {("1", START_S + day * DAY_S): 1_000}
     found = await matured.read(store.database.query, spec, answered, from_s=0, newest_s=now_s, now_s=now_s)
     assert found.ready == {}
+
+
+async def test_a_model_server_with_a_fast_clock_matures_no_day(store: Store) -> None:
+    store.catalog.update(ModelSpec(model="m", label_horizon_s=5 * DAY_S))
+    dice, today = np.random.default_rng(8), (NOW_MS // 1000 - START_S) // DAY_S
+    for day in range(today - 14, today - 2):
+        store.classes(day, draw(dice, 400))
+    young = draw(dice, 400)
+    store.classes(today - 2, young, labels=False)
+    store.label(today - 2, [column[:250] for column in young])
+    store.serve(today + 60, 1)
+    await store.round()
+    rows = await store.database.query("SELECT toDate(max(window)) AS day FROM drift WHERE signal = 'relation'")
+    assert rows == [{"day": dt.date(2025, 1, 1) + dt.timedelta(days=today - 3)}]
 
 
 async def test_numbers_of_a_model_that_nobody_described_stop_nothing(store: Store) -> None:

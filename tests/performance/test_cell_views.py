@@ -9,13 +9,15 @@ import msgspec
 import numpy as np
 import pytest
 
-from driftline_schemas.spec import ModelSpec
+from driftline_schemas.spec import FairnessRules, ModelSpec
+from driftline_streams.ingest import Ingest
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.kernel.effects import Rows
 from driftline_streams.kernel.rates import wilson
 from driftline_streams.performance.cohorts import Cohorts
 from driftline_streams.sinks.clickhouse import ClickHouse
 
+from ..ingest.batches import NOW_MS, batch_of, event
 from .conftest import DAY_MS, START_MS, compute, outcomes, served
 
 _names = itertools.count()
@@ -162,3 +164,30 @@ async def test_shadows_are_measured_and_never_count_as_served(database: ClickHou
         await put(database, served((START_MS, 5, 0), version=role))
     rows = await database.query("SELECT role, n, served, accuracy FROM performance_daily ORDER BY role")
     assert [tuple(row.values()) for row in rows] == [("champion", 5, 5, 1), ("shadow", 5, 0, 1)]
+
+
+async def test_what_was_served_in_each_role_of_a_version_that_had_several_cannot_be_told(database: ClickHouse) -> None:
+    roles = ["challenger"] * 2 + ["champion"] * 3 + ["shadow"]
+    await put(database, outcomes(6, positive=1, predicted_positive=1, role=roles), served((START_MS, 10, 0)))
+    alone = {"prediction_id": ["alone"], "timestamp": START_MS + DAY_MS}
+    await put(database, outcomes(1, positive=1, predicted_positive=1, **alone), served((START_MS + DAY_MS, 4, 0)))
+    rows = await database.query("SELECT role, n, served FROM performance_daily ORDER BY day, role")
+    assert [tuple(row.values()) for row in rows] == [
+        ("challenger", 10, None),
+        ("champion", 10, None),
+        ("shadow", 10, 0),
+        ("champion", 4, 4),
+    ]
+
+
+async def test_a_protected_attribute_that_is_no_segment_has_its_load_and_its_cells(database: ClickHouse) -> None:
+    spec = ModelSpec(model="m", segments=["country"], fairness=FairnessRules(attributes=["sex"]))
+    catalog = Catalog()
+    catalog.update(spec)
+    slices = [{"country": "de", "sex": sex, "plan": "free"} for sex in ("f", "m", "f")]
+    events = [event(prediction_id=f"p{i}", model="m", segment=each) for i, each in enumerate(slices)]
+    labelled = outcomes(2, positive=1, predicted_positive=1, timestamp=NOW_MS - 60_000, segment=slices[:2])
+    await database.insert([*Ingest(catalog, "t")(batch_of(*events), NOW_MS).effects.rows, labelled], "attribute")
+    await compute(database, spec)
+    rows = await database.query("SELECT dim, segment, n, labelled FROM performance_by_segment ORDER BY dim, segment")
+    assert [tuple(row.values()) for row in rows] == [("country", "de", 3, 2), ("sex", "f", 2, 1), ("sex", "m", 1, 1)]

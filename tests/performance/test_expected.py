@@ -90,6 +90,21 @@ async def test_the_final_value_of_each_open_day_is_expected_once(database: Click
     assert last["coverage"] < coverage["low"] <= coverage["high"] <= 1
 
 
+async def test_a_label_source_with_a_fast_clock_makes_no_day_older(database: ClickHouse, catalog: Catalog) -> None:
+    rows, _ = history()
+    last_ms = START_MS + (DAYS - 1) * DAY_MS
+    times = {"timestamp": last_ms, "label_timestamp": CLOCK_MS + 30 * DAY_MS}
+    rows.append(outcomes(1, prediction_id=["fast"], positive=1, predicted_positive=1, **times))
+    await database.insert(rows, "fast")
+    await compute(database)
+    await round_of(database, Expectations(catalog, database.query))
+    (coverage,) = await database.query(
+        "SELECT coverage, estimate FROM performance_expected WHERE metric = 'coverage' AND day = '2025-01-24'"
+    )
+    assert coverage["coverage"] < 0.7  # six hours after its end
+    assert coverage["estimate"] == pytest.approx(1, abs=0.02)
+
+
 def known(rows: list[dict[str, Any]], loads: list[dict[str, Any]], clock_s: int, horizon_days: int = 7) -> Known:
     spec = ModelSpec(model="m", label_horizon_s=horizon_days * 86_400)
     opened = [{name: row[name] for name in ("version", "role", "day_s")} for row in rows]

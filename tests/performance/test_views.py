@@ -203,6 +203,23 @@ async def test_days_of_a_retired_model_are_final_when_no_label_came_for_a_horizo
     assert await the_only(database, "SELECT state FROM performance_daily") == {"state": state}
 
 
+@pytest.mark.parametrize("fast", ["server", "source"])
+@pytest.mark.parametrize("labelled", [4, 10])
+async def test_a_clock_that_is_fast_makes_no_day_final_early(database: ClickHouse, fast: str, labelled: int) -> None:
+    now_ms = int(dt.datetime.now(dt.UTC).timestamp() * 1000)
+    # Of two labels in five the horizon is waited for; when all have come, the end of the day.
+    day_ms = (now_ms // DAY_MS + (1 if labelled == 10 else -2)) * DAY_MS
+    times = {"timestamp": day_ms, "label_timestamp": now_ms}
+    await put(database, served((day_ms, 10, 0)), outcomes(labelled, positive=1, predicted_positive=1, **times))
+    future_ms = now_ms + 60 * DAY_MS
+    if fast == "server":
+        await put(database, served((future_ms, 1, 0)))
+    else:
+        label = {"timestamp": np.array([future_ms], np.int64), "ingested_at": np.array([now_ms], np.int64)}
+        await put(database, Rows("labels", 1, {"model": ["m"], "prediction_id": ["a"], **label}))
+    assert await the_only(database, "SELECT state FROM performance_daily") == {"state": "provisional"}
+
+
 async def test_views_of_an_empty_database_are_empty(database: ClickHouse) -> None:
     views = await database.query(
         "SELECT name FROM system.tables WHERE database = currentDatabase() AND engine = 'View' "
