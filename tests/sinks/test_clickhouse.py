@@ -253,6 +253,16 @@ def test_errors_are_told_apart_by_their_code(code: int | None, table: str, expec
     assert type(explained(error, "ch:8123", "driftline", table)) is expected
 
 
+async def test_a_statement_that_takes_too_long_is_stopped_and_said_to_be_too_dear(
+    tables: ClickHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sink, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(sink, "MOST_STATEMENT_S", 0.2)
+    slow = "INSERT INTO events (id) SELECT number + sleepEachRow(0.1) FROM numbers(30) SETTINGS max_block_size = 1"
+    with pytest.raises(Overloaded, match="not enough time"):
+        await tables.execute(slow)
+
+
 def test_a_mistake_of_the_driver_is_no_outage() -> None:
     error = ProgrammingError("Setting async_insert is readonly")
     assert type(explained(error, "ch:8123", "driftline", "events")) is BrokenInvariant

@@ -36,6 +36,8 @@ THREADS = 8  # requests at once; urllib3 keeps as many connections
 PATIENCE_S = 10.0  # how long a read that a person waits for is repeated
 WAIT_MAX_S = 5.0  # between two attempts
 RECEIVE_TIMEOUT_S = 120
+# A statement that outlasted the wait for its answer would go on by itself and pass for an outage.
+MOST_STATEMENT_S = 100
 INLINE_FROM = 200  # values: longer lists do not travel in the address of the request, which servers limit
 
 
@@ -106,6 +108,7 @@ class ClickHouse:
     async def execute(self, sql: str, parameters: Mapping[str, Any] | None = None) -> None:
         """Run a statement that computes rows in ClickHouse; raises as `query_rows` does.
 
+        One that takes longer than `MOST_STATEMENT_S` is stopped.
         It may have been done although the answer was lost, so it must bear to run twice.
         """
         await asyncio.get_running_loop().run_in_executor(self._threads, self.command, sql, parameters)
@@ -202,7 +205,8 @@ class ClickHouse:
         return defaultdict(list, columns)
 
     def _command(self, sql: str, parameters: Mapping[str, Any] | None = None) -> None:
-        self._explained(lambda: self._ready().command(sql, dict(parameters) if parameters else None))
+        settings = {"max_execution_time": MOST_STATEMENT_S}
+        self._explained(lambda: self._ready().command(sql, dict(parameters) if parameters else None, settings=settings))
 
     def _outside(self, sql: str) -> Any:
         """Run a statement outside of the database, which may not exist."""
