@@ -104,9 +104,9 @@ def paired_errors(name: str, sequences: int, looks: int, batch: int, seed: int) 
     }
     differences = of[name]((sequences, looks, batch))
     n = np.arange(1, looks + 1) * batch
-    total, squares = (each.sum(axis=2).cumsum(axis=1) for each in (differences, np.square(differences)))
+    total, squares, cubes = ((differences**power).sum(axis=2).cumsum(axis=1) for power in (1, 2, 3))
     low, high = sequence.means(n, total, squares, ALPHA)
-    wrong = ((low > 0) | (high < 0)) & (n >= 200)
+    wrong = ((low > 0) | (high < 0)) & (n >= 200) & (n >= sequence.pairs_needed(n, total, squares, cubes))
     return float(wrong.any(axis=1).mean())
 
 

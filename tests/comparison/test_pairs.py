@@ -139,6 +139,7 @@ async def test_numbers_are_compared_by_their_absolute_errors(database: ClickHous
     assert row["challenger_errors"] == pytest.approx(theirs.sum())
     assert row["differences"] == pytest.approx((theirs - errors).sum())
     assert row["difference_squares"] == pytest.approx(np.square(theirs - errors).sum())
+    assert row["difference_cubes"] == pytest.approx(((theirs - errors) ** 3).sum())
 
 
 @pytest.mark.parametrize(

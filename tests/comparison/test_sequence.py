@@ -97,3 +97,11 @@ def test_the_sequence_of_means_moves_with_the_data(mean: float, deviation: float
     assert around(mean + by) == pytest.approx((low + by, high + by), abs=1e-4)
     assert around(-mean) == pytest.approx((-high, -low), abs=1e-6)
     assert high - mean > stats.norm.isf(ALPHA / 2) * deviation / math.sqrt(n)  # wider than for one look
+
+
+def test_skewed_differences_need_25_times_their_squared_skewness() -> None:
+    values = np.random.default_rng(2).lognormal(0, 1, (3, 400)) - 2
+    sums = ((values**power).sum(axis=1) for power in (1, 2, 3))
+    needed = sequence.pairs_needed(400, *sums)
+    assert needed == pytest.approx(25 * stats.skew(values, axis=1) ** 2)
+    assert sequence.pairs_needed([100, 0], [-300.0, 0.0], [900.0, 0.0], [-2700.0, 0.0]).tolist() == [math.inf] * 2

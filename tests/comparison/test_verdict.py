@@ -27,7 +27,8 @@ def classes(only_champion: int, only_challenger: int, n: int = 1_000) -> Pairs:
 def numbers(champion: np.ndarray, challenger: np.ndarray) -> Pairs:
     apart = challenger - champion
     sums = {"champion_errors": champion.sum(), "challenger_errors": challenger.sum()}
-    return day(measured=len(apart), differences=apart.sum(), difference_squares=np.square(apart).sum(), **sums)
+    powers = {"differences": apart.sum(), "difference_squares": (apart**2).sum(), "difference_cubes": (apart**3).sum()}
+    return day(measured=len(apart), **sums, **powers)
 
 
 @pytest.mark.parametrize(
@@ -60,6 +61,21 @@ def test_less_error_is_better() -> None:
         assert found is not None
         assert (found.metric, found.verdict, found.n) == ("mae", verdict, 3_000)
         assert found.difference == pytest.approx(challenger.mean() - champion.mean())
+
+
+def test_few_pairs_do_not_tell_where_rare_errors_are_large() -> None:
+    champion, challenger = np.full(1_000, 4.0), np.concatenate([np.full(980, 0.1), np.full(20, 50.0)])
+    few, many = judge([numbers(champion, challenger)] * 2, RULES)
+    assert few is not None
+    assert many is not None
+    assert max(few.high, many.high) < 0
+    assert (few.verdict, many.verdict) == ("not yet", "better")
+
+
+def test_what_has_never_differed_is_not_judged() -> None:
+    (found,) = judge([numbers(np.full(500, 2.0), np.full(500, 1.0))], RULES)
+    assert found is not None
+    assert found.verdict == "not yet"
 
 
 def test_each_day_is_judged_with_those_before_it() -> None:

@@ -7,7 +7,8 @@
 CREATE VIEW comparison_days AS
 SELECT
     pairs.model AS model, champion, challenger, pairs.role AS role, day, newest, n, compared, both_right, only_champion,
-    only_challenger, measured, champion_errors, challenger_errors, differences, difference_squares, computed_at,
+    only_challenger, measured, champion_errors, challenger_errors, differences, difference_squares, difference_cubes,
+    computed_at,
     NOT arrayExists(
         open -> open >= first_day AND open <= greatest(day, newest), arrayConcat(one.days, other.days)) AS settled
 FROM

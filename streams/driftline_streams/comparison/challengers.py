@@ -22,7 +22,8 @@ from driftline_streams.kernel.query import Query
 
 DAYS = """
 SELECT champion, challenger, role, toUnixTimestamp(toDateTime(day, 'UTC')) AS day_s, compared, both_right,
-    only_champion, only_challenger, measured, champion_errors, challenger_errors, differences, difference_squares
+    only_champion, only_challenger, measured, champion_errors, challenger_errors, differences, difference_squares,
+    difference_cubes
 FROM comparison_days
 WHERE model = {model:String} AND settled
 ORDER BY champion, challenger, role, day

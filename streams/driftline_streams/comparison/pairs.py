@@ -9,7 +9,7 @@ from __future__ import annotations
 
 MAX_APART_DAYS = 7  # between two answers to a request: how far back and ahead a day looks for the others
 
-_MAGNITUDE = 1e75  # of an error: its square must stay finite
+_MAGNITUDE = 1e75  # of an error: its cube must stay finite
 
 _NEAR = (
     "timestamp >= toDateTime64({first}, 3, 'UTC') - INTERVAL {days} DAY "
@@ -56,7 +56,7 @@ _REQUESTS = f"""
 COMPUTE = f"""
 INSERT INTO comparisons
     (model, champion, challenger, role, day, newest, n, compared, both_right, only_champion, only_challenger, measured,
-     champion_errors, challenger_errors, differences, difference_squares, computed_at)
+     champion_errors, challenger_errors, differences, difference_squares, difference_cubes, computed_at)
 WITH ({_TOUCHED}) AS touched
 SELECT
     {{model:String}}, champion, challenger, role, day, max(last), sum(paired), countIf(compared),
@@ -67,6 +67,7 @@ SELECT
     ifNull(sumIf(first_miss, second_miss IS NOT NULL), 0),
     ifNull(sumIf(second_miss, first_miss IS NOT NULL), 0),
     ifNull(sum(second_miss - first_miss), 0), ifNull(sum(pow(second_miss - first_miss, 2)), 0),
+    ifNull(sum(pow(second_miss - first_miss, 3)), 0),
     {{at:DateTime64(3, 'UTC')}}
 FROM
 (

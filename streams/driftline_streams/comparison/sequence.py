@@ -9,6 +9,7 @@ References
 Waudby-Smith and Ramdas (2024), Estimating means of bounded random variables by betting, JRSS B 86.
 Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas (2024), Time-uniform central limit theory and asymptotic confidence
 sequences, Annals of Statistics 52.
+Cochran (1977), Sampling Techniques, 3rd edition, section 2.15.
 Ville (1939), Étude critique de la notion de collectif.
 """
 
@@ -29,6 +30,7 @@ _BETS: Floats = np.append(0.97, 2.0 ** (-np.arange(1, 21) / 2))
 _GAMBLERS: Floats = np.exp(-np.square((np.log2(_BETS) + 2.5) / 1.5) / 2) + 0.02
 _LOG_PARTS: Floats = np.log(_GAMBLERS / _GAMBLERS.sum())
 _HALVINGS = 44  # of an interval of 2: to 1e-13
+_COCHRAN = 25
 _TUNED_N = 2_000  # pairs at which the sequence of means is tightest
 
 
@@ -101,3 +103,21 @@ def means(n: npt.ArrayLike, total: npt.ArrayLike, squares: npt.ArrayLike, alpha:
         reach = np.sqrt(variance * 2 * scale / (count * count * shape) * np.log(np.sqrt(scale) / alpha))
     few = count < 2
     return np.where(few, -np.inf, mean - reach), np.where(few, np.inf, mean + reach)
+
+
+def pairs_needed(n: npt.ArrayLike, total: npt.ArrayLike, squares: npt.ArrayLike, cubes: npt.ArrayLike) -> Floats:
+    """How many differences, of which `n` have these sums of powers, `means` needs: 25 times their squared skewness.
+
+    With fewer, rare large errors on one side make the mean lean to the other side for long (Cochran's rule). Infinite
+    where all differences are the same: whatever makes them differ has not been seen yet.
+    """
+    count, sums, powers, thirds = np.broadcast_arrays(
+        *(np.asarray(each, np.float64) for each in (n, total, squares, cubes))
+    )
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        mean = sums / count
+        variance = powers / count - np.square(mean)
+        varies = variance > 1e-14 * powers / count
+        third = thirds / count - 3 * mean * powers / count + 2 * mean**3
+        needed = _COCHRAN * np.square(third) / variance**3
+    return np.where(varies, needed, np.inf)

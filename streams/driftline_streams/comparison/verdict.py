@@ -32,6 +32,7 @@ class Pairs:
     challenger_errors: float
     differences: float
     difference_squares: float
+    difference_cubes: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,8 @@ class Verdict:
 def judge(days: Sequence[Pairs], rules: ComparisonRules) -> list[Verdict | None]:
     """The verdict after each day; `None` while there is nothing to compare. Errors decide where answers are numbers.
 
-    A challenger is better or worse when at least `min_n` pairs put the whole interval beyond the margin. It misses the
+    A challenger is better or worse when at least `min_n` pairs put the whole interval beyond the margin; of numbers, as
+    many as the skewness of their differences asks for (`sequence.pairs_needed`). It misses the
     difference at any time with a chance of at most `alpha`: that bounds all false verdicts on a pair of versions, on
     however many days one looks.
     """
@@ -66,13 +68,15 @@ def judge(days: Sequence[Pairs], rules: ComparisonRules) -> list[Verdict | None]
             difference = sums["differences"] / n
             low, high = sequence.means(n, sums["differences"], sums["difference_squares"], rules.alpha)
             better, worse = high < -rules.margin, low > rules.margin
+            needed = sequence.pairs_needed(n, *(sums[f"difference{each}"] for each in ("s", "_squares", "_cubes")))
+            decided = n >= np.maximum(needed, rules.min_n)
         else:
             first, second, both = sums["only_champion"], sums["only_challenger"], sums["both_right"]
             champion, challenger = (both + first) / n, (both + second) / n
             difference = (second - first) / n
             low, high = sequence.rates(first, second, n - first - second, rules.alpha)
             better, worse = low > rules.margin, high < -rules.margin
-    decided = n >= rules.min_n
+            decided = n >= rules.min_n
     return [
         Verdict(
             metric="mae" if numbers else "accuracy",
