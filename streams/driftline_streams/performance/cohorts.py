@@ -29,9 +29,7 @@ from driftline_streams.performance.sums import CLEAR, COMPUTE, REPORT
 log = structlog.get_logger(__name__)
 
 SLACK_S = 30.0  # an insert takes less, and clocks of replicas differ by less
-MOST_OUTCOMES = (
-    2_000_000  # of one round, which takes some ten seconds; at least one day of one model, and one set aside
-)
+MOST_OUTCOMES = 2_000_000  # of a round: some ten seconds; at least one day of one model, and one that was set aside
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _TIME = "%Y-%m-%d %H:%M:%S.%f"

@@ -11,9 +11,12 @@ from .contest import Line, mean
 
 _INTRO = """# Estimates without labels, measured
 
+`{command}` on {date}: {machine}; {system}.
+
 What performance is estimated at before labels come ([how](estimates.md)), beside [NannyML](https://www.nannyml.com)
-{nannyml}. Both get the same reference with labels, 30 chunks of 500, and estimate the same 30 chunks after it (its own
-data sets are cut as they are). The figures are means of |estimate − truth|, of classes in points (a hundredth) over
+{nannyml}.
+Both get the same reference with labels, 30 chunks of 500, and estimate the same 30 chunks after it (its own data sets
+are cut as they are). The figures are means of |estimate − truth|, of classes in points (a hundredth) over
 accuracy, precision, recall, F1, specificity and ROC-AUC, each over all chunks: smaller is better.
 
 - **same reference**: both learn from the reference alone.
@@ -35,7 +38,9 @@ def page(lines: dict[str, Line], failed: str, about: dict[str, Any]) -> str:
     classes = {key: line for key, line in lines.items() if "accuracy" in line.frozen}
     numbers = {key: line for key, line in lines.items() if "mae" in line.frozen}
     parts = [
-        _INTRO.format(nannyml=f"(did not run: {failed})" if failed else "(0.13.1, CBPE and DLE with their defaults)")
+        _INTRO.format(
+            **about, nannyml=f"(did not run: {failed})" if failed else "(0.13.1, CBPE and DLE with their defaults)"
+        )
     ]
     parts += ["## Classes, where inputs move\n", _moved(classes, 100)]
     parts += [_by_metric(classes)]
@@ -45,8 +50,7 @@ def page(lines: dict[str, Line], failed: str, about: dict[str, Any]) -> str:
         "matured chunks from the change to the finding, 1 is the first.\n",
         _changed(lines),
     ]
-    made = ", ".join(f"{name} {value}" for name, value in about.items())
-    return "\n".join(parts) + f"\nCPU time on all chunks, same reference: {_cpu(lines)}.\n\n{made}\n"
+    return "\n".join(parts) + f"\nCPU time on all chunks, same reference: {_cpu(lines)}.\n"
 
 
 def _moved(lines: dict[str, Line], unit: float) -> str:

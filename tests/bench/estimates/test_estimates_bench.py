@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 from driftline_streams.estimation import expected
 
 from ..course import DidNotRun
+from ..report import circumstances
 from . import ours, theirs
 from .cases import CHANGE, PRICES, Case, classes
 from .contest import contest, mean
@@ -64,4 +65,4 @@ def test_the_page_says_when_nannyml_did_not_run() -> None:
     cases = [case for case in [*classes(1), PRICES] if case.key.startswith(("gradual", "car_price"))]
     lines, failed = contest(cases, lambda _: None, nobody)
     assert list(lines) == ["gradual"]
-    assert "did not run: no network" in page(lines, failed, {"command": "x"})
+    assert "did not run: no network" in page(lines, failed, circumstances("make bench-estimates", 1))
