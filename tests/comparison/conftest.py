@@ -152,9 +152,13 @@ def slices(
 
 
 def settle(database: ClickHouse, days: int, model: str = "m") -> None:
-    """The model goes on after so many days, and has no label of the last one: all days before are final."""
-    insert(database, "windows", *(windows(day, 1) | {"model": model} for day in range(days + 1)))
+    """The model goes on after so many days: each day before that has labels has all of them, and is final."""
     insert(database, "performance", cell(days, 1) | {"model": model})
+    database.command(
+        "INSERT INTO windows (model, version, window, width_s, n) "
+        "SELECT DISTINCT model, version, toDateTime(day, 'UTC'), 3600, 1 FROM performance WHERE dim = '' "
+        "AND (model, version, day) NOT IN (SELECT model, version, toDate(window) FROM windows)"
+    )
 
 
 async def told(database: ClickHouse, watch: Watch) -> list[Detection]:

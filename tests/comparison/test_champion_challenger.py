@@ -67,42 +67,49 @@ async def test_a_day_of_numbers_agrees_with_numpy(database: ClickHouse) -> None:
     assert found["difference"] is found["both_right"] is None
 
 
+@pytest.mark.parametrize("labels", [{"champion": 1}, {"shadow": 1}, {}], ids=["few", "of another role", "none"])
 @pytest.mark.parametrize(
     ("open_days", "settled"),
     [
         ({}, [1, 1, 1, 1]),
-        ({("1", "champion"): [2]}, [1, 1, 0, 0]),
-        ({("2", "challenger"): [1]}, [1, 0, 0, 0]),
-        ({("2", "challenger"): [4]}, [1, 1, 1, 0]),  # on which the challenger answered requests of the fourth day
-        ({("1", "champion"): [-3], ("2", "shadow"): [0], ("1", "challenger"): [0]}, [1, 1, 1, 1]),
+        ({"1": [2]}, [1, 1, 0, 0]),
+        ({"2": [1]}, [1, 0, 0, 0]),
+        ({"2": [4]}, [1, 1, 1, 0]),  # on which the challenger answered requests of the fourth day
+        ({"1": [-3], "2": [-1], "3": [0]}, [1, 1, 1, 1]),
     ],
-    ids=["all final", "champion", "challenger", "later answers", "other days and roles"],
+    ids=["all final", "champion", "challenger", "later answers", "other days and versions"],
 )
 async def test_days_decide_in_their_order_when_both_sides_are_final(
-    database: ClickHouse, open_days: dict[tuple[str, str], list[int]], settled: list[int]
+    database: ClickHouse, open_days: dict[str, list[int]], settled: list[int], labels: dict[str, int]
 ) -> None:
     later = {"newest": str(START + dt.timedelta(days=4))}
     insert(database, "comparisons", *(pairs(day, compared=10) for day in range(3)), pairs(3, compared=10, **later))
-    of = [(version, role) for version in "12" for role in ("champion", "challenger", "shadow")]
-    days = [(day, *who) for day in range(-3, 6) for who in of]
-    # Of an open day three roles have given one of 100 labels each; of others all labels of all roles have come.
-    short = {(day, version) for (version, _), several in open_days.items() for day in several}
-    insert(
-        database,
-        "performance",
-        *(
-            cell(day, 1 if (day, version) in short else 100, version=version, role=role)
-            for day, version, role in days
-            if (day, version) not in short or day in open_days.get((version, role), [])
-        ),
-    )
-    insert(
-        database,
-        "windows",
-        *(windows(day, 300 if (day, v) not in short else 100, v) for day in range(-3, 7) for v in "12"),
-    )
+    answered = [(day, version) for day in range(-3, 6) for version in "123"]
+    roles = [
+        (day, version, role, n)
+        for day, version in answered
+        for role, n in (labels if day in open_days.get(version, []) else {"champion": 100}).items()
+    ]
+    insert(database, "performance", *(cell(day, n, version=version, role=role) for day, version, role, n in roles))
+    insert(database, "windows", *(windows(day, 100, version) for day, version in answered), windows(6))
     found = await database.query("SELECT settled FROM champion_challenger ORDER BY day")
     assert [row["settled"] for row in found] == settled
+
+
+@pytest.mark.parametrize(
+    ("answers", "failed", "newest_day", "settled"),
+    [(9, 0, 31, 0), (9, 0, 32, 1), (9, 9, 31, 1)],
+    ids=["awaited", "after the horizon", "failures"],
+)
+async def test_a_day_without_labels_holds_up_the_next_ones_until_its_horizon_is_over(
+    database: ClickHouse, answers: int, failed: int, newest_day: int, settled: int
+) -> None:
+    insert(database, "comparisons", pairs(0, compared=10), pairs(2, compared=10))
+    insert(database, "performance", *(cell(day, 10, version=v) for day in (0, 2) for v in "12"))
+    insert(database, "windows", *(windows(day, 10, v) for day in (0, 2) for v in "12"))
+    insert(database, "windows", windows(1, answers) | {"errors": failed}, windows(newest_day))
+    found = await database.query("SELECT settled FROM champion_challenger ORDER BY day")
+    assert [row["settled"] for row in found] == [1, settled]
 
 
 async def test_the_running_columns_are_those_of_the_verdict_of_the_day(database: ClickHouse) -> None:

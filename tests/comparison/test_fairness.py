@@ -144,7 +144,6 @@ async def test_groups_at_the_allowed_gap_are_seldom_told(database: ClickHouse) -
         performance += groups(MONDAY, counts, version=str(i))
     insert(database, "performance", *performance)
     settle(database, MONDAY + 7)
-    insert(database, "windows", *(windows(MONDAY, 1, str(i)) for i in range(weeks)))
     spec = ModelSpec(model="m", fairness=FairnessRules(attributes=["sex"]), drift=DriftRules(alpha=0.2))
     (found,) = [found async for found in Groups("t", database.query)(spec, START_MS)]
     assert 0 < len(found.effects.messages) < 0.2 * weeks

@@ -113,6 +113,16 @@ async def test_a_day_whose_labels_are_still_to_come_leaves_its_weeks_open(databa
     assert await differences(database) == {}
 
 
+@pytest.mark.parametrize(("others", "open_"), [({}, True), ({"version": "2"}, False)], ids=["its own", "another's"])
+async def test_a_day_of_which_no_label_has_come_leaves_the_weeks_of_its_version_open(
+    database: ClickHouse, others: dict[str, str], open_: bool
+) -> None:
+    insert(database, "performance", *slices(MONDAY, binary(400, 100, 400, 100), {"UA": binary(50, 50, 50, 50)}))
+    insert(database, "windows", windows(MONDAY + 1, 1, **others))
+    settle(database, 13)
+    assert (await differences(database) == {}) == open_
+
+
 async def test_small_segments_and_versions_without_others_are_not_compared(database: ClickHouse) -> None:
     small, all_ = binary(20, 20, 20, 20), binary(200, 50, 200, 50)
     insert(database, "performance", *slices(MONDAY, all_, {"AA": small, "UA": all_}))

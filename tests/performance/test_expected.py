@@ -107,7 +107,7 @@ async def test_a_label_source_with_a_fast_clock_makes_no_day_older(database: Cli
 
 def known(rows: list[dict[str, Any]], loads: list[dict[str, Any]], clock_s: int, horizon_days: int = 7) -> Known:
     spec = ModelSpec(model="m", label_horizon_s=horizon_days * 86_400)
-    opened = [{name: row[name] for name in ("version", "role", "day_s")} for row in rows]
+    opened = [{name: row[name] for name in ("version", "day_s")} for row in rows]
     return Known(spec, clock_s, rows, loads, opened)
 
 

@@ -157,6 +157,24 @@ async def test_coverage_is_labels_over_answers_on_every_day(database: ClickHouse
     assert found == {"n": 50, "expected": 40, "labelled": 10, "coverage": 0.25}
 
 
+async def test_a_day_has_a_state_before_its_first_label_when_something_was_answered(database: ClickHouse) -> None:
+    failures = (START_MS + DAY_MS, 5, 5)
+    await put(database, served((START_MS, 10, 0), failures, (START_MS + 29 * DAY_MS, 4, 0)))
+    await put(database, outcomes(4, positive=1, predicted_positive=1, timestamp=START_MS + 29 * DAY_MS))
+    columns = "cohort, expected, labelled, coverage, is_final"
+
+    async def states(grain: str) -> list[tuple[Any, ...]]:
+        rows = await database.query(f"SELECT {columns} FROM performance_states(grain = '{grain}') ORDER BY cohort")
+        return [tuple(row.values()) for row in rows]
+
+    first, last = dt.date(2025, 1, 1), dt.date(2025, 1, 30)
+    assert await states("day") == [(first, 10, 0, 0, 0), (last, 4, 4, 1, 0)]
+    await put(database, served((START_MS + 31 * DAY_MS, 0, 0)))  # after the horizon of the first day
+    assert await states("day") == [(first, 10, 0, 0, 1), (last, 4, 4, 1, 1)]
+    assert await states("month") == [(first, 14, 4, pytest.approx(4 / 14), 0)]
+    assert [row["day"] for row in await database.query("SELECT day FROM performance_daily")] == [last]
+
+
 async def test_coverage_of_two_roles_of_one_version_is_that_of_the_version(database: ClickHouse) -> None:
     await put(database, served((START_MS, 10, 0)))
     await put(database, outcomes(4, positive=1, predicted_positive=1, role=["champion"] * 3 + ["shadow"]))

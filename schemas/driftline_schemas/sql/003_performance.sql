@@ -4,40 +4,42 @@
 --
 -- `_low` and `_high` bound 95 % intervals. Weighted outcomes count there as (Σw)²/Σw² ones (Kish 1965).
 
--- Whether cohorts can still change, by day or month ({grain:String} is 'day' or 'month').
+-- Every day on which a version answered or has labels: also days of which no label has come.
+CREATE VIEW label_coverage AS
+SELECT
+    model, version, day, sum(answered) AS predictions, sum(joined) AS labelled,
+    if(predictions = 0, NULL, labelled / predictions) AS coverage
+FROM
+(
+    SELECT model, version, toDate(window) AS day, windows.n - windows.errors AS answered, 0 AS joined FROM windows WHERE dim = ''
+    UNION ALL
+    SELECT model, version, day, 0, performance.n FROM performance FINAL WHERE dim = '' AND stage = 'latest'
+)
+GROUP BY model, version, day
+HAVING predictions > 0 OR labelled > 0;
+
+-- Whether cohorts can still change, by day or month ({grain:String} is 'day' or 'month'), also those without a label: it
+-- may be on its way until the horizon is over. By version, in all its roles: what was served is not counted by role.
 CREATE VIEW performance_states AS
 WITH
     toUnixTimestamp(if({grain:String} = 'month', addMonths(cohort, 1), addDays(cohort, 1)), 'UTC') AS cohort_end,
     if(stated_s = 0, 30 * 86400, stated_s) AS horizon_s,  -- the default of `label_horizon_s`
-    if(empty(stated_coverage), 1, toFloat64OrZero(stated_coverage)) AS target  -- the default of `label_coverage`
+    if(empty(stated_coverage), 1, toFloat64OrZero(stated_coverage)) AS target,  -- the default of `label_coverage`
+    toUnixTimestamp(now()) AS now_s,
+    -- The model's own time, so that history replays as it was; the wall clock when no label came for a whole horizon.
+    if(ingested > 0 AND ingested + horizon_s <= now_s, now_s, newest) AS clock
 SELECT
-    model, version, role, cohort,
-    answered AS expected,
-    labelled,
-    -- By version: what was served is not counted by role.
-    if(answered = 0, NULL, sum(labelled) OVER (PARTITION BY model, version, cohort) / answered) AS coverage,
-    multiIf(
-        cohort_end + horizon_s <= newest, 1,                                       -- in the model's own time, so that history replays as it was
-        ingested > 0 AND ingested + horizon_s <= toUnixTimestamp(now()), 1,        -- retired: nothing came for a whole horizon
-        coverage >= target AND cohort_end <= newest, 1,
-        0) AS is_final
+    model, version, cohort, answered AS expected, labelled,
+    if(answered = 0, NULL, labelled / answered) AS coverage,
+    cohort_end + horizon_s <= clock OR (ifNull(coverage >= target, 0) AND cohort_end <= newest) AS is_final
 FROM
 (
-    SELECT model, version, role, if({grain:String} = 'month', toStartOfMonth(day), day) AS cohort, sum(performance.n) AS labelled
-    FROM performance FINAL
-    WHERE dim = '' AND stage = 'latest'
-    GROUP BY model, version, role, cohort
-    HAVING labelled > 0
-) AS cells
-LEFT JOIN
-(
     SELECT
-        model, version, if({grain:String} = 'month', toStartOfMonth(window), toDate(window)) AS cohort,
-        sum(windows.n) - sum(windows.errors) AS answered
-    FROM windows
-    WHERE dim = ''
+        model, version, if({grain:String} = 'month', toStartOfMonth(day), day) AS cohort,
+        sum(predictions) AS answered, sum(label_coverage.labelled) AS labelled
+    FROM label_coverage
     GROUP BY model, version, cohort
-) AS load USING (model, version, cohort)
+) AS days
 LEFT JOIN
 (
     SELECT model, least(max(toUnixTimestamp(newest_of)), toUnixTimestamp(now())) AS newest, -- a clock may be fast
@@ -49,7 +51,7 @@ LEFT JOIN
         SELECT model, toDateTime(max(timestamp), 'UTC'), toDateTime(max(ingested_at), 'UTC') FROM labels GROUP BY model
     )
     GROUP BY model
-) AS clock USING (model)
+) AS clocks USING (model)
 LEFT JOIN
 (
     SELECT
@@ -313,8 +315,8 @@ LEFT JOIN
 ) AS load USING (model, version, cohort, dim, segment)
 LEFT JOIN
 (
-    SELECT model, version, role, cohort, is_final FROM performance_states(grain = {grain:String})
-) AS states USING (model, version, role, cohort)
+    SELECT model, version, cohort, is_final FROM performance_states(grain = {grain:String})
+) AS states USING (model, version, cohort)
 LEFT JOIN
 (
     SELECT model, version, role, if({grain:String} = 'month', toStartOfMonth(day), day) AS cohort, 1 AS is_restated
@@ -348,26 +350,6 @@ SELECT
 FROM performance_restated
 INNER JOIN (SELECT *, cohort AS day FROM performance_figures(grain = 'day', sliced = 0, stage = 'reported')) AS was USING (model, version, role, day)
 INNER JOIN (SELECT *, cohort AS day FROM performance_figures(grain = 'day', sliced = 0, stage = 'latest')) AS now USING (model, version, role, day);
-
--- Every day on which a version answered, also those without a label.
-CREATE VIEW label_coverage AS
-SELECT
-    model, version, load.day AS day, answered AS predictions, joined AS labelled,
-    if(answered = 0, NULL, joined / answered) AS coverage
-FROM
-(
-    SELECT model, version, toDate(window) AS day, sum(windows.n) - sum(windows.errors) AS answered
-    FROM windows
-    WHERE dim = ''
-    GROUP BY model, version, day
-) AS load
-LEFT JOIN
-(
-    SELECT model, version, day, sum(performance.n) AS joined
-    FROM performance FINAL
-    WHERE dim = '' AND stage = 'latest'
-    GROUP BY model, version, day
-) AS judged USING (model, version, day);
 
 -- Answers that were given a probability of 0.95 or more, and how many were wrong: more than 0.05 of them should not be.
 CREATE VIEW confident_and_wrong_daily AS
@@ -505,7 +487,8 @@ FROM
 (
     SELECT
         model, version, role, if({grain:String} = 'month', toStartOfMonth(day), day) AS cohort,
-        sum(p.weight) AS weight, sum(p.binaries) AS binaries, sumMap(p.confusion) AS cells, arraySum(mapValues(sumMap(p.clicked))) AS clicks
+        sum(p.n) AS labelled, sum(p.weight) AS weight, sum(p.binaries) AS binaries, sumMap(p.confusion) AS cells,
+        arraySum(mapValues(sumMap(p.clicked))) AS clicks
     FROM performance AS p FINAL
     WHERE dim = '' AND stage = 'latest' AND p.n > 0 AND role != 'shadow'
     GROUP BY model, version, role, cohort
@@ -520,8 +503,8 @@ INNER JOIN
 ) AS specs USING (model)
 LEFT JOIN
 (
-    SELECT model, version, role, cohort, expected, labelled, coverage, is_final FROM performance_states(grain = {grain:String})
-) AS states USING (model, version, role, cohort);
+    SELECT model, version, cohort, expected, coverage, is_final FROM performance_states(grain = {grain:String})
+) AS states USING (model, version, cohort);
 
 CREATE VIEW worth_daily AS
 SELECT model, version, role, cohort AS day, * EXCEPT (model, version, role, cohort) FROM worth_by(grain = 'day');

@@ -2,15 +2,14 @@
 -- segments and groups of one version against each other. NULL is where a number is undefined.
 
 -- Days of pairs, and whether they may decide: `settled` are those up to which every day of both versions is final, from
--- their first pair on. Labels that come early are no sample of all, and days that are complete early are no sample of
--- all days: so days decide in their order.
+-- their first pair on, also those of which no label has come yet. Labels that come early are no sample of all, and days
+-- that are complete early are no sample of all days: so days decide in their order.
 CREATE VIEW comparison_days AS
 SELECT
-    pairs.model AS model, champion, challenger, pairs.role AS role, day, newest, n, compared, both_right, only_champion,
-    only_challenger, measured, champion_errors, challenger_errors, differences, difference_squares, difference_cubes,
-    computed_at,
+    model, champion, challenger, role, day, newest, n, compared, both_right, only_champion, only_challenger, measured,
+    champion_errors, challenger_errors, differences, difference_squares, difference_cubes, computed_at,
     NOT arrayExists(
-        open -> open >= first_day AND open <= greatest(day, newest), arrayConcat(one.days, other.days)) AS settled
+        open -> open.1 IN (champion, challenger) AND open.2 BETWEEN first_day AND greatest(day, newest), open_days) AS settled
 FROM
 (
     SELECT *, min(day) OVER (PARTITION BY model, champion, challenger, role) AS first_day
@@ -19,18 +18,11 @@ FROM
 ) AS pairs
 LEFT JOIN
 (
-    SELECT model, version, groupArray(cohort) AS days
-    FROM performance_states(grain = 'day')
-    WHERE role = 'champion' AND NOT is_final
-    GROUP BY model, version
-) AS one ON pairs.model = one.model AND pairs.champion = one.version
-LEFT JOIN
-(
-    SELECT model, version, role, groupArray(cohort) AS days
+    SELECT model, groupArray((version, cohort)) AS open_days
     FROM performance_states(grain = 'day')
     WHERE NOT is_final
-    GROUP BY model, version, role
-) AS other ON pairs.model = other.model AND pairs.challenger = other.version AND pairs.role = other.role;
+    GROUP BY model
+) AS states USING (model);
 
 -- Two versions on the same requests (`request_id`), both with their truth, by the day of the champion's answer. Pairs
 -- share their difficulty, so the interval of the difference is far narrower than those of the two accuracies. The
@@ -74,11 +66,17 @@ LEFT JOIN (SELECT * FROM verdicts FINAL) AS judged
     AND days.role = judged.role AND days.day = judged.through;
 
 -- The sums of segments over a day, a month or ({grain:String} is 'weeks') the four weeks that end with a week; `cohort`
--- is its first day, of weeks the last one. A cohort is settled when it is over and each of its days is final.
+-- is its first day, of weeks the last one. A cohort is settled when it is over and each day on which the version
+-- answered is final, whether or not the segment has labels of it.
 CREATE VIEW segments_by AS
+WITH day -> multiIf(
+    {grain:String} = 'day', [day],
+    {grain:String} = 'month', [toStartOfMonth(day)],
+    arrayMap(i -> toMonday(day) + 6 + 7 * i, range(4))) AS cohorts_of
 SELECT
     model, version, role, cohort, dim, segment,
-    max(newest) > if({grain:String} = 'month', toLastDayOfMonth(cohort), cohort) AND min(is_final) AS settled,
+    max(newest) > if({grain:String} = 'month', toLastDayOfMonth(cohort), cohort) AND (model, version, cohort) NOT IN (
+        SELECT model, version, arrayJoin(cohorts_of(cohort)) FROM performance_states(grain = 'day') WHERE NOT is_final) AS settled,
     min(cells.day) AS first_day,
     -- Sums of weights times this are numbers of outcomes of equal weight that would be as sure (Kish 1965).
     if(sum(cells.weight_squares) = 0, 0, sum(cells.weight) / sum(cells.weight_squares)) AS scale,
@@ -103,17 +101,11 @@ FROM
     SELECT
         model, version, role, day, dim, segment, n, weight, weight_squares, binaries, classified_weight, correct, confusion,
         measured_weight, absolute_errors, squared_residuals, ndcg_lists, ndcg, ndcg2,
-        max(day) OVER (PARTITION BY model) AS newest,
-        multiIf(
-            {grain:String} = 'day', [day],
-            {grain:String} = 'month', [toStartOfMonth(day)],
-            arrayMap(i -> toMonday(day) + 6 + 7 * i, range(4))) AS cohorts
+        max(day) OVER (PARTITION BY model) AS newest
     FROM performance FINAL
     WHERE stage = 'latest' AND performance.n > 0
 ) AS cells
-ARRAY JOIN cohorts AS cohort
-LEFT JOIN (SELECT model, version, role, cohort AS day, is_final FROM performance_states(grain = 'day')) AS states
-    USING (model, version, role, day)
+ARRAY JOIN cohorts_of(day) AS cohort
 GROUP BY model, version, role, cohort, dim, segment
 HAVING {grain:String} != 'weeks' OR max(cells.day) > cohort - 7;
 

@@ -51,10 +51,11 @@ WHERE model = {model:String} AND dim = '' AND window >= toDateTime({from_s:UInt3
 GROUP BY version, hour_s
 """
 
+# Of a day without a label there is nothing to tell from: it is expected when one has come.
 OPEN = """
-SELECT version, role, toUnixTimestamp(toDateTime(cohort, 'UTC')) AS day_s
+SELECT version, toUnixTimestamp(toDateTime(cohort, 'UTC')) AS day_s
 FROM performance_states(grain = 'day')
-WHERE model = {model:String} AND NOT is_final
+WHERE model = {model:String} AND NOT is_final AND labelled > 0
 """
 
 Row = Mapping[str, Any]
@@ -152,22 +153,21 @@ def expect(known: Known) -> list[Line]:
     shared: dict[tuple[str, int], list[Row]] = defaultdict(list)
     for row in known.cohorts:
         shared[row["version"], int(row["day_s"])].append(row)
-    waiting = {(row["version"], row["role"], int(row["day_s"])) for row in known.open}
+    waiting = {(row["version"], int(row["day_s"])) for row in known.open}
     found: list[Line] = []
-    for day_s in sorted({day_s for _, _, day_s in waiting if day_s >= first_s}):
+    for day_s in sorted({day_s for _, day_s in waiting if day_s >= first_s}):
         mature = look(history, (day_s - first_s) // DAY_S, *delay.ages(hours[day_s], known.clock_s))
-        for version in sorted({version for version, _, day in waiting if day == day_s}):
+        for version in sorted({version for version, day in waiting if day == day_s}):
             rows_of_all = shared[version, day_s]
             for row in rows_of_all:
-                if (version, row["role"], day_s) in waiting:
-                    others = sum(other["n"] for other in rows_of_all if other is not row)
-                    seen = _seen(row, round(answered[version, day_s]) - others, alone=len(rows_of_all) == 1)
-                    drawn = nowcast(seen, mature)
-                    coverage = drawn.coverage()
-                    found += [
-                        Line(version, row["role"], day_s, seen, coverage.estimate, each)
-                        for each in (coverage, *drawn.rates())
-                    ]
+                others = sum(other["n"] for other in rows_of_all if other is not row)
+                seen = _seen(row, round(answered[version, day_s]) - others, alone=len(rows_of_all) == 1)
+                drawn = nowcast(seen, mature)
+                coverage = drawn.coverage()
+                found += [
+                    Line(version, row["role"], day_s, seen, coverage.estimate, each)
+                    for each in (coverage, *drawn.rates())
+                ]
     return found
 
 

@@ -230,8 +230,8 @@ REPORT = f"""
 INSERT INTO performance ({_COLUMNS})
 SELECT {", ".join("'reported'" if field.name == "stage" else f"cells.{field.name}" for field in fields(Cohort))}
 FROM (SELECT * FROM performance FINAL WHERE stage = 'latest' AND dim = '' AND n > 0) AS cells
-INNER JOIN (SELECT model, version, role, cohort AS day FROM performance_states(grain = 'day') WHERE is_final) AS ended
-    USING (model, version, role, day)
+INNER JOIN (SELECT model, version, cohort AS day FROM performance_states(grain = 'day') WHERE is_final) AS ended
+    USING (model, version, day)
 WHERE (model, version, role, day) NOT IN (SELECT model, version, role, day FROM performance WHERE stage = 'reported')
     AND NOT has(arrayZip({{aside_models:Array(String)}}, {{aside_days:Array(Date)}}), (model, day))
 """
