@@ -190,6 +190,10 @@ class Store:
         }
         self._rows.append(Rows("drift", 1, columns))
 
+    def rows(self, rows: Rows) -> None:
+        """Rows of another table."""
+        self._rows.append(rows)
+
     async def save(self) -> None:
         """Insert what was given."""
         await self.database.insert(self._rows, f"{next(_BATCHES)}")

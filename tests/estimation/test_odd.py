@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -13,6 +15,7 @@ from driftline_schemas.spec import ModelSpec
 from driftline_streams.estimation import losses, matured, table, trees, watch
 from driftline_streams.estimation.losses import Losses, Sample
 from driftline_streams.estimation.watch import Watch
+from driftline_streams.kernel.effects import Rows
 
 from .conftest import DAY_S, NOW_MS, START_S, Store, draw
 
@@ -132,6 +135,36 @@ async def test_a_day_without_labels_is_waited_for_until_its_horizon(store: Store
     # The labels of day 19 are two days younger than day 17; day 18 is still waited for.
     assert min(from_s for _, from_s in asked if from_s is not None) == START_S + (18 - 2 - 112) * DAY_S
     assert watch.MADE not in [sql for sql, _ in asked]
+
+
+@pytest.mark.parametrize("coverage", [0.0, 0.8, 1.0])
+@pytest.mark.parametrize("days_ago", [1, 40], ids=["labels come", "labels have stopped"])
+async def test_the_days_that_have_matured_are_those_that_are_final(
+    store: Store, coverage: float, days_ago: int
+) -> None:
+    spec = ModelSpec(model="m", label_horizon_s=10 * DAY_S, label_coverage=coverage)
+    now_s, dice, answered = int(time.time()), np.random.default_rng(8), {}
+    for day in range(30):
+        for version in "12":
+            store.serve(day, 10, version=version)
+            answered[version, START_S + day * DAY_S] = 10
+            if labels := int(dice.integers(0, 11)):
+                joined = np.array([(now_s - days_ago * DAY_S) * 1000], np.int64)
+                store.settle(day, np.ones(labels), version=version, computed_at=joined)
+    end_ms = np.array([(START_S + 30 * DAY_S) * 1000], np.int64)
+    store.rows(Rows("labels", 1, {"model": ["m"], "prediction_id": ["a"], "timestamp": end_ms, "ingested_at": joined}))
+    record: Any = {"model": ["m"], "version": [""], "kind": ["spec"], "record": [msgspec.json.encode(spec).decode()]}
+    store.rows(Rows("models", 1, record | {"offset": np.array([1], np.uint64)}))
+    await store.save()
+    truth = await matured.read(store.database.query, spec, answered, from_s=0, newest_s=START_S, now_s=now_s)
+    final = await store.database.query(
+        "SELECT version, toUnixTimestamp(toDateTime(cohort, 'UTC')) AS start_s "
+        "FROM performance_states(grain = 'day') WHERE is_final AND labelled > 0 ORDER BY version, cohort"
+    )
+    assert [(name, day.start_s) for name in sorted(truth.ready) for day in truth.ready[name]] == [
+        (row["version"], row["start_s"]) for row in final
+    ]
+    assert len(final) >= 30
 
 
 async def test_a_label_of_the_future_ends_no_horizon(store: Store) -> None:

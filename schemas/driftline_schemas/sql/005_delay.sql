@@ -80,8 +80,8 @@ FROM
                     SELECT
                         model, day, delays, age_min, horizon_min,
                         max(day) OVER (PARTITION BY model) AS newest_day,
-                        -- All days before the first that waits for labels are complete, or old enough: else the quick
-                        -- ones among the young would stand for all of them.
+                        -- As `mature` in `performance/maturity.py`. All days before the first that waits for labels are
+                        -- complete, or old enough: else the quick ones among the young would stand for all of them.
                         age_min < horizon_min AND day < min(if(age_min >= horizon_min OR full, toDate('2149-06-06'), day))
                             OVER (PARTITION BY model) AS complete
                     FROM

@@ -83,10 +83,10 @@ async def read(
 ) -> Truth:
     """The matured days from `from_s` on; `answered` counts the answers by version and day.
 
-    A day has matured when so many of its labels have come as the spec asks for, or when its horizon is over: by the
-    time of the model, whose newest prediction is of `newest_s`, or, when no label came for a whole horizon, by the
-    clock (`now_s`, at least `newest_s`). A day without labels is closed when labels a horizon younger have come, or by
-    the clock. Raises what the query raises.
+    A day has matured when it is final, as in the view `performance_states`: here it counts also when that was, for
+    history is estimated as it would have been then. The newest prediction of the model is of `newest_s`; the clock is
+    `now_s`, at least that. A day without labels is closed when labels a horizon younger have come, or by the clock.
+    Raises what the query raises.
     """
     found = await query(_COHORTS, {"model": spec.model, "from_s": from_s})
     if not found:
@@ -101,7 +101,7 @@ async def read(
     for row in found:
         version, start_s = row["version"], int(row["start_s"])
         end_s, expected = start_s + DAY_S, answered.get((version, start_s), 0)
-        complete = 0 < expected * spec.label_coverage <= row["labelled"]
+        complete = expected > 0 and expected * spec.label_coverage <= row["labelled"]
         ready_s = min(
             end_s + spec.label_horizon_s, max(end_s, min(int(row["newest_s"]), now_s)) if complete else 1 << 62
         )

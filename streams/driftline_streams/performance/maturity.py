@@ -69,7 +69,8 @@ class Maturity:
 def mature(history: History) -> tuple[Bools, Bools]:
     """The days of which no more labels are to come, and those of them that were so before the horizon.
 
-    A complete day counts only when all days before it are mature, else the quick ones would stand for all.
+    Not those that `performance_states` calls final: a curve is learned from all versions together, as things were at
+    any age, and a complete day counts only when all days before it are mature, else the quick ones would stand for all.
     """
     days = len(history.answered)
     old = history.age_min + delay.DAY_MIN * np.arange(days)[::-1] >= history.horizon_min
