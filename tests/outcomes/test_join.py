@@ -11,6 +11,7 @@ import pytest
 
 from driftline_schemas.records import BinaryOutcome
 from driftline_schemas.spec import ModelSpec
+from driftline_streams.kernel.limits import EARLIEST_MS
 from driftline_streams.outcomes.join import SWEEP_MS
 from driftline_streams.outcomes.recent import Recent
 from driftline_streams.outcomes.waiting import Waiting
@@ -153,6 +154,61 @@ async def test_of_duplicate_predictions_the_first_in_kafka_counts(worker: Worker
     await worker.stored(predictions(3, {"prediction_id": "a", "version": "earliest"}), remember=False)
     await worker.labelled(label("a", True))
     assert [outcome.version for outcome in worker.published] == ["earliest"]
+
+
+async def repeated(worker: Worker, *, forgotten: bool) -> list[tuple[str, int, str]]:
+    """Version, day and label of the outcomes of an id that a later prediction has taken again."""
+    first, again = {"prediction_id": "a"}, {"prediction_id": "a", "version": "2", "timestamp": NOW_MS + DAY_MS}
+    await worker.stored(predictions(0, first), remember=not forgotten)
+    await worker.stored(predictions(1, again))
+    at_ms = NOW_MS + 2 * DAY_MS
+    await worker.labelled(label("a", "told", at_ms), now_ms=at_ms)
+    restarted = Worker(worker.database)
+    restarted.offset = worker.offset
+    await restarted.labelled(label("a", "corrected", at_ms + 1), now_ms=at_ms + 1)
+    rows = await worker.database.query("SELECT version, timestamp, label FROM outcomes FINAL ORDER BY version")
+    return [
+        (row["version"], round(row["timestamp"].timestamp() * 1000 - NOW_MS) // DAY_MS, row["label"]) for row in rows
+    ]
+
+
+async def test_an_id_that_is_taken_again_has_the_outcome_of_its_first_prediction(worker: Worker) -> None:
+    assert await repeated(worker, forgotten=False) == [("1", -1, "corrected")]
+
+
+async def test_an_id_whose_first_prediction_has_left_memory_may_have_two_outcomes(worker: Worker) -> None:
+    assert await repeated(worker, forgotten=True) == [("1", -1, "corrected"), ("2", 1, "told")]
+
+
+@pytest.mark.parametrize("remember", [True, False], ids=["hot", "cold"])
+async def test_labels_at_the_ends_of_what_is_allowed_are_joined_as_they_are(worker: Worker, remember: bool) -> None:
+    worker.catalog.update(ModelSpec(model="m", kind="regression"))
+    told: dict[str, dict[str, Any]] = {
+        "large": {"value": 1e300},
+        "small": {"value": -5e-324},
+        "weightless": {"value": 0.0, "weight": 0},
+        "heavy": {"value": 1.0, "weight": 1e12},
+        "of tomorrow": {"value": 2.0, "at_ms": NOW_MS + DAY_MS},
+        "of yesterday": {"value": 3.0, "at_ms": NOW_MS - DAY_MS},
+        "of the oldest": {"value": 4.0, "at_ms": EARLIEST_MS},
+    }
+    times = {"of the oldest": EARLIEST_MS}
+    events = [{"prediction_id": i, "timestamp": times.get(i, NOW_MS), "prediction_value": 1.0} for i in told]
+    await worker.stored(predictions(0, *events), remember=remember)
+    assert (await worker.labelled(*(label(i, **each) for i, each in told.items()))).joined == len(told)
+    rows = {row["prediction_id"]: row for row in await worker.database.query("SELECT * FROM outcomes FINAL")}
+    for i, each in told.items():
+        at_ms = round(rows[i]["label_timestamp"].timestamp() * 1000)
+        found = (rows[i]["label_value"], rows[i]["weight"], at_ms)
+        assert found == (each["value"], each.get("weight", 1), each.get("at_ms", NOW_MS)), i
+
+
+async def test_a_label_of_tomorrow_holds_until_one_of_a_later_time_comes(worker: Worker) -> None:
+    await worker.stored(predictions(0, {"prediction_id": "a"}))
+    await worker.labelled(label("a", "ahead", NOW_MS + DAY_MS), label("a", "true", NOW_MS + 1))
+    assert await worker.outcomes() == {"a": "ahead"}
+    await worker.labelled(label("a", "true", NOW_MS + DAY_MS + 1), now_ms=NOW_MS + DAY_MS + 1)
+    assert await worker.outcomes() == {"a": "true"}
 
 
 async def test_a_label_for_a_failed_prediction_has_nothing_to_be_compared_with(worker: Worker) -> None:

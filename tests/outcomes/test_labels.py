@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 import pytest
 
 from driftline_schemas.records import MAX_EVENT_BYTES, MAX_LABEL, Reason
 from driftline_schemas.spec import ModelSpec
 from driftline_streams.kernel.catalog import Catalog
+from driftline_streams.kernel.limits import EARLIEST_MS
 from driftline_streams.outcomes.labels import read
 
 from .conftest import DAY_MS, NOW_MS, label
@@ -30,6 +33,11 @@ BAD = {
         b'{"prediction_id":"a","model":"m","label":1,"weight":NaN,"timestamp":1}',
         Reason.MALFORMED_JSON,
     ),
+    "an infinite label": (b'{"prediction_id":"a","model":"m","label":-Infinity,"timestamp":1}', Reason.MALFORMED_JSON),
+    "an infinite weight": (
+        b'{"prediction_id":"a","model":"m","label":1,"weight":1e999,"timestamp":1}',
+        Reason.OUT_OF_RANGE,
+    ),
     "a weight that is text": (label("a", 1, weight="NaN"), Reason.WRONG_TYPE),
     "a weight beyond reason": (label("a", 1, weight=1e300), Reason.OUT_OF_RANGE),
     "an empty model": (label("a", 1, model=""), Reason.OUT_OF_RANGE),
@@ -44,6 +52,7 @@ BAD = {
     "a list of labels": (b'{"prediction_id":"a","model":"m","label":[1],"timestamp":1}', Reason.WRONG_TYPE),
     "a NUL in the id": (label("a\0", 1), Reason.OUT_OF_RANGE),
     "seconds for milliseconds": (label("a", 1, NOW_MS // 1000), Reason.TIMESTAMP_OUT_OF_RANGE),
+    "before all models": (label("a", 1, EARLIEST_MS - 1), Reason.TIMESTAMP_OUT_OF_RANGE),
     "the far future": (label("a", 1, NOW_MS + DAY_MS + 1), Reason.TIMESTAMP_OUT_OF_RANGE),
     "the unthinkable future": (label("a", 1, 10**30), Reason.TIMESTAMP_OUT_OF_RANGE),
     "too large": (label("a", "x" * MAX_EVENT_BYTES), Reason.TOO_LARGE),
@@ -89,10 +98,10 @@ def test_the_regression_detail_names_the_spec() -> None:
 
 
 def test_a_class_is_the_same_however_it_is_written() -> None:
-    values = [label("a", value) for value in (True, 1, 1.0, "1", 0.5, "late")]
-    truths, _ = read(values, range(6), topic="t", partition=0, catalog=catalog(), now_ms=NOW_MS)
-    assert truths.label.tolist() == ["true", "1", "1", "1", "0.5", "late"]
-    assert str(truths.value) == "[nan 1.  1.  nan 0.5 nan]"
+    values = [label("a", value) for value in (True, 1, 1.0, "1", 0.5, "late", 1e300)]
+    truths, _ = read(values, range(7), topic="t", partition=0, catalog=catalog(), now_ms=NOW_MS)
+    assert truths.label.tolist() == ["true", "1", "1", "1", "0.5", "late", "1e+300"]
+    assert truths.value.tolist() == pytest.approx([math.nan, 1, 1, math.nan, 0.5, math.nan, 1e300], nan_ok=True)
 
 
 def test_times_with_a_zone_and_in_milliseconds_are_the_same() -> None:

@@ -397,6 +397,22 @@ async def test_numbers_beyond_all_measure_do_not_spoil_the_sums(database: ClickH
     assert all(np.isfinite(value) for value in vars_of(found) if isinstance(value, float))
 
 
+async def test_grades_beyond_all_measure_are_still_grades(database: ClickHouse) -> None:
+    await put(database, outcomes(2, position=[1, 2], label_value=[-1e300, 1e300], request_id="list"))
+    await compute(database)
+    (found,) = (await cells(database)).values()
+    assert (found.clicked, found.reciprocal_ranks) == ({2: 1}, 0.5)
+    assert found.ndcg == pytest.approx(1 / np.log2(3))
+
+
+async def test_a_weight_of_0_is_a_label_that_weighs_nothing(database: ClickHouse) -> None:
+    await put(database, outcomes(3, positive=1, predicted_positive=[1, 0, 0], weight=[1, 0, 0]))
+    await put(database, outcomes(1, positive=1, predicted_positive=1, weight=0, timestamp=START_MS + DAY_MS))
+    await compute(database)
+    rows = await database.query("SELECT labelled, accuracy FROM performance_daily ORDER BY day")
+    assert rows == [{"labelled": 3, "accuracy": 1}, {"labelled": 1, "accuracy": None}]
+
+
 def vars_of(row: cohort.Cohort) -> list[Any]:
     return [getattr(row, name) for name in cohort.Cohort.__dataclass_fields__]
 
