@@ -25,7 +25,7 @@ def truth(client: Client) -> None:
     """Fill a database that has windows and the spec."""
     outcomes(client)
     cells(client, ALL_DAYS, "2025-05-01 00:00:00")
-    client.command(REPORT)
+    client.command(REPORT, parameters={"aside_models": [], "aside_days": []})
     restate(client)
     verdicts(client)
     estimates(client)
