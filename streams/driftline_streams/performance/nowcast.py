@@ -159,9 +159,10 @@ def _draw(history: Maturity, days: Tried, draws: int, alone: bool) -> Floats:
     strength = 1 / spread - 1
     share = np.clip(days.share, _LEAST_SHARE, 1 - 1e-9)[:, None, :]
     come = np.clip(rng.beta(share * strength, (1 - share) * strength), _LEAST_SHARE, 1.0)
-    # As many labels of a class as usual count as half a label: where few have come, 0 of a class is not none.
+    # Where few have come, 0 of a class is not none: half a label more is drawn from (Jeffreys). As many labels of a
+    # class as usual count as a quarter of a label, no more: a model that has just broken makes few of a class many.
     usual = np.maximum(history.coverage * history.mix * days.answered[:, None], _LEAST_SHARE)[:, None, :]
-    rest = rng.gamma(days.seen[:, None, :] + 0.5, size=come.shape) / (come + 0.5 / usual) * (1 - come)
+    rest = rng.gamma(days.seen[:, None, :] + 0.5, size=come.shape) / (come + 0.25 / usual) * (1 - come)
 
     labelled = days.seen.sum(axis=1)
     missing = np.maximum(days.answered - labelled, 0.0)[:, None]
