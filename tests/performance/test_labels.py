@@ -85,6 +85,18 @@ async def test_a_day_is_judged_when_its_labels_have_come(database: ClickHouse) -
     assert finding.start_ms == START_MS + 7 * DAY_MS
 
 
+async def test_a_day_of_which_no_label_has_come_holds_up_those_after_it(database: ClickHouse) -> None:
+    for day, share in enumerate((*WEEK, 0.2, 0.9)):
+        if day != 7:
+            await fill(database, day, late(share))
+    await database.insert([served((START_MS + 7 * DAY_MS, 500, 0))], "day 7")
+    await later(database, 9)
+    assert await found(database, Catalog()) == []
+    await later(database, 40)  # beyond the horizon
+    (finding,) = await found(database, Catalog())
+    assert finding.start_ms == START_MS + 8 * DAY_MS
+
+
 async def test_days_with_few_labels_are_judged_together(database: ClickHouse) -> None:
     for day in range(10):
         await fill(database, day, late(0.2, 100))

@@ -43,12 +43,18 @@ WHERE joined_at >= toDateTime({{since_s:UInt32}}, 'UTC')
 GROUP BY model
 """
 
-# A number of a regression is no class, and there are as many as labels.
+# Days of which no label has come are among them. A number of a regression is no class, and there are as many as labels.
 DAYS = """
 SELECT
-    version, toUnixTimestamp(toDateTime(day, 'UTC')) AS start_s, classes, n, total, squares, least, most,
-    c.predictions AS answered, newest_s
+    version, toUnixTimestamp(toDateTime(day, 'UTC')) AS start_s, classes, n, total, squares, least, most, answered,
+    newest_s
 FROM
+(
+    SELECT version, day, predictions AS answered
+    FROM label_coverage
+    WHERE model = {model:String} AND day >= toDate(toDateTime({from_s:UInt32}, 'UTC'))
+) AS load
+LEFT JOIN
 (
     SELECT
         version, toDate(timestamp) AS day,
@@ -59,10 +65,11 @@ FROM
     FROM outcomes FINAL
     WHERE model = {model:String} AND toDate(timestamp) >= toDate(toDateTime({from_s:UInt32}, 'UTC'))
     GROUP BY version, day
-) AS joined
-INNER JOIN (SELECT version, day, predictions FROM label_coverage WHERE model = {model:String}) AS c USING (version, day)
+) AS joined USING (version, day)
 CROSS JOIN (
-    SELECT max(toUnixTimestamp(window)) AS newest_s FROM windows WHERE model = {model:String} AND dim = ''
+    SELECT least(max(toUnixTimestamp(window)), toUnixTimestamp(now())) AS newest_s  -- a clock may be fast
+    FROM windows
+    WHERE model = {model:String} AND dim = ''
 ) AS clock
 ORDER BY version, start_s
 SETTINGS do_not_merge_across_partitions_select_final = 1
@@ -133,7 +140,7 @@ class LabelWatch:
             days = list(group)
             settled = _settled(days, spec.label_horizon_s)
             version = model.versions.setdefault(name, _Version(self._usual(spec.model, name)[0]))
-            version.days = [day for day in version.days if day.start_s < from_s] + settled
+            version.days = [day for day in version.days if day.start_s < from_s] + [day for day in settled if day.n]
             if len(settled) < len(days):
                 model.open(int(days[len(settled)]["start_s"]))
 
