@@ -1,7 +1,7 @@
 """The walk: every stage in the order in which an event meets it.
 
     predictions ─▶ ingest ─▶ partials ─▶ detect ─▶ detections ─▶ notify ─▶ alerts, actions
-    labels ──────▶ join ───▶ outcomes
+    labels ──────▶ join ───▶ outcomes ─▶ `judgement` ─▶ detections
 
 A stage is a function from a batch to effects. `_carry_out` does them: rows into ClickHouse, then messages to Kafka.
 Only then is the batch acknowledged; done twice, effects are the same as done once: they are named by the batch.
@@ -12,9 +12,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from functools import partial
 
 import structlog
 
@@ -24,28 +23,19 @@ from driftline_schemas.topics import Topic
 from driftline_streams import model_topic
 from driftline_streams.alerts.notify import Notify
 from driftline_streams.alerts.send import Sender
-from driftline_streams.beside import Beside, Once
+from driftline_streams.beside import Beside
 from driftline_streams.clocks import Clocks
-from driftline_streams.comparison import pairs
-from driftline_streams.comparison.watch import Watch as ComparisonWatch
 from driftline_streams.detectors.detect import Detect
 from driftline_streams.errors import Unavailable, UsageError
-from driftline_streams.estimation.watch import Watch as EstimationWatch
 from driftline_streams.ingest import Ingest
-from driftline_streams.joint.watch import Watch as JointWatch
+from driftline_streams.judgement import Judgement
 from driftline_streams.kernel.catalog import Catalog
-from driftline_streams.kernel.effects import Effects, Named
+from driftline_streams.kernel.effects import Effects
 from driftline_streams.kernel.refused import lose, reasons
 from driftline_streams.ledger_gaps import Gaps
 from driftline_streams.ledger_positions import take_account
 from driftline_streams.outcomes.join import FRESH_LABELS, Join, JoinResult
 from driftline_streams.outcomes.lookup import Lookup
-from driftline_streams.performance.cohorts import Cohorts
-from driftline_streams.performance.expected import Expectations
-from driftline_streams.performance.label_flow import LabelFlow
-from driftline_streams.performance.labels import LabelWatch
-from driftline_streams.performance.watch import Watch
-from driftline_streams.reference.learner import Learner
 from driftline_streams.settings import Settings
 from driftline_streams.sinks.clickhouse import ClickHouse
 from driftline_streams.sinks.migrations import pending
@@ -68,17 +58,6 @@ PACE_EVERY_S = 20.0
 RETRY_EVERY_S = 0.5
 MODELS_EVERY_S = 1.0
 BACKLOG_EVERY_S = 1.0
-COHORTS_EVERY_S = 1.0
-REPORT_EVERY_S = 10.0
-EXPECTED_EVERY_S = 10.0
-PERFORMANCE_EVERY_S = 1.0
-PERFORMANCE_REST_S = 30.0  # between two judgements while nothing came
-COMPARE_EVERY_S = 5.0
-LEARN_EVERY_S = 30.0
-LABELS_EVERY_S = 120.0
-LABEL_FLOW_EVERY_S = 300.0
-JOINT_EVERY_S = 10.0
-ESTIMATES_EVERY_S = 30.0
 METRICS_EVERY_S = 5.0
 RECENT_EVENTS = 2_000_000  # of a topic, that the account of a worker covers: a query of a second at most
 LEAD_LABELS = 25_000
@@ -105,15 +84,7 @@ class Pipeline:
         self.detect = Detect(self.catalog, prefix, lateness_ms=int(settings.lateness_s * 1000))
         self.join = Join(self.catalog, prefix, Lookup(self.clickhouse))
         self.notify = Notify(self.catalog, prefix)
-        self.cohorts = Cohorts(self.catalog, self.clickhouse.query, self.clickhouse.execute, [pairs.COMPUTE])
-        self.expectations = Expectations(self.catalog, self.clickhouse.query)
-        self.performance = Watch(self.catalog, prefix, self.clickhouse.query)
-        self.labels = LabelWatch(self.catalog, prefix, self.clickhouse.query)
-        self.label_flow = LabelFlow(self.catalog, prefix, self.clickhouse.query)
-        self.estimation = EstimationWatch(self.catalog, prefix, self.clickhouse.query)
-        self.joint = JointWatch(self.catalog, prefix, self.clickhouse.query)
-        self.comparisons = ComparisonWatch(self.catalog, prefix, self.clickhouse.query)
-        self.learner = Learner(self.catalog, self.clickhouse.query)
+        self.judgement = Judgement(settings, self.catalog, self.clickhouse, self.producer)
         self.sender = Sender([target.get_secret_value() for target in settings.notify], self.metrics.delivered)
 
         self.detect_state = self.app.table("detect")
@@ -122,9 +93,7 @@ class Pipeline:
         self._gaps = Gaps(settings)
         self._clocks = Clocks(settings, self.producer)
         self._events_a_message = 1.0  # of the last batch of predictions: many in column frames
-        self._computed_at = 0.0  # when cohorts were last computed, in seconds of the monotonic clock
         self._looked_up_at, self._look_up_s = 0.0, 0.0  # when labels were last looked up, and how long it took
-        self._judged_at = 0.0  # when performance was last compared with its limits
         self._unmirrored: list[model_topic.Entry] = []  # entries that are not in ClickHouse yet
         self._recovered: set[tuple[str, int]] = set()  # partitions of labels whose waiting labels were taken up
 
@@ -144,19 +113,7 @@ class Pipeline:
         self.app.every(MODELS_EVERY_S, self.follow_models)
         self.app.every(BACKLOG_EVERY_S, self.look_for_backlog)
         beside = Beside(self.app, mine=self._reads_first, lags=self._lags, failed=self.metrics.failed)
-        beside.every(COHORTS_EVERY_S, "sum up days", partial(Once, self.compute_cohorts), in_backlog=True)
-        beside.every(PERFORMANCE_EVERY_S, "watch performance", partial(Once, self.watch_performance), in_backlog=True)
-        beside.every(LEARN_EVERY_S, "learn references", partial(Once, self.learn_references), in_backlog=True)
-        beside.every(REPORT_EVERY_S, "keep final days", partial(Once, self.cohorts.report))
-        for seconds, name, watch in (
-            (EXPECTED_EVERY_S, "expect performance", self._expect),
-            (COMPARE_EVERY_S, "compare versions, segments and groups", self.comparisons),
-            (LABEL_FLOW_EVERY_S, "watch the flow of labels", self.label_flow),
-            (LABELS_EVERY_S, "watch labels", self.labels),
-            (JOINT_EVERY_S, "watch features together", self.joint),
-            (ESTIMATES_EVERY_S, "estimate", self.estimation),
-        ):
-            beside.every(seconds, name, partial(self._publish_all, watch))
+        self.judgement.schedule(beside)
         self.app.every(METRICS_EVERY_S, self.measure)
         if self.settings.ledger_every_s:
             self.app.every(self.settings.ledger_every_s, self.take_account)
@@ -330,30 +287,6 @@ class Pipeline:
             await self.clickhouse.insert(model_topic.rows(entries), name)
             self._unmirrored = []
 
-    async def compute_cohorts(self) -> None:
-        """Sum up the days that labels have come for."""
-        done = await self.cohorts()
-        if done.computed:
-            self._computed_at = time.monotonic()
-
-    async def _expect(self, now_ms: int) -> AsyncIterator[Named]:
-        """Write down what the numbers of open days will be; then days are judged by it."""
-        async for expected in self.expectations(now_ms):
-            yield expected
-            self._computed_at = time.monotonic()
-
-    async def watch_performance(self) -> None:
-        """Compare days with the limits of the specs, when they were computed, or now and then."""
-        now = time.monotonic()
-        if self._computed_at > self._judged_at or now - self._judged_at >= PERFORMANCE_REST_S:
-            self._judged_at = now
-            await self._publish(await self.performance(_now_ms()))
-
-    async def _publish_all(self, watch: Callable[[int], AsyncIterator[Named]]) -> AsyncIterator[None]:
-        async for found in watch(_now_ms()):
-            await self._publish(found)
-            yield
-
     def _lags(self) -> bool:
         """Whether there are predictions or labels to read or look up: days look settled then that are not."""
         return self.backlog.exists or self.join.fresh > 0
@@ -368,22 +301,6 @@ class Pipeline:
 
     def _reads_first(self) -> bool:
         return 0 in self.app.feeds[self._name(topics.PREDICTIONS)].partitions
-
-    async def _publish(self, found: Named) -> None:
-        """Carry out the other way round than elsewhere: what stands in ClickHouse is not found again."""
-        if found.name:
-            await self.producer.send(found.effects.messages)
-            await self.clickhouse.insert(found.effects.rows, found.name)
-
-    async def learn_references(self) -> None:
-        """Publish what the first events of versions without a reference look like.
-
-        It is published again when the worker dies before it has read it back, with the same id.
-        """
-        learned = await self.learner()
-        if learned is not None:
-            await asyncio.to_thread(model_topic.publish, self.settings, [learned])
-            log.info("reference learned", model=learned.model, version=learned.version, n=learned.n)
 
     async def measure(self) -> None:
         """Bring the gauges up to date."""

@@ -1,6 +1,6 @@
 """The watch over comparisons: has challengers, segments and groups of a model judged when there may be something new.
 
-In the walk: beside it. `app.py` runs it on a timer, on the one worker that reads the first partition of predictions.
+In the walk: beside it. `judgement.py` has it done by the one worker that reads the first partition of predictions.
 """
 
 from __future__ import annotations

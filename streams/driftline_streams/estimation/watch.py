@@ -1,6 +1,6 @@
 """The watch over days without labels: estimates them, and holds matured days against what was learned before.
 
-In the walk: beside it. `app.py` runs it on a timer, on the one worker that reads the first partition of predictions. A
+In the walk: beside it. `judgement.py` has it done by the one worker that reads the first partition of predictions. A
 day is estimated while it is young, when it has enough predictions and again as it grows, and when it is over; a day
 that had to abstain is tried again as more days mature. A matured day that stands in `drift` was judged: labels that
 come or are corrected after that change neither judgement nor estimate.

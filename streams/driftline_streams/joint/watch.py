@@ -1,6 +1,6 @@
 """The watch over how features go together: draws a sample of each day that is over from ClickHouse and tests it.
 
-In the walk: beside it. `app.py` runs it on a timer, on the one worker that reads the first partition of predictions. A
+In the walk: beside it. `judgement.py` has it done by the one worker that reads the first partition of predictions. A
 day that stands in `drift` was judged; events that come after that do not change the judgement.
 """
 

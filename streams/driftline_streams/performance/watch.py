@@ -1,8 +1,8 @@
 """The watch over daily performance: asks ClickHouse for the days that can change and publishes what broke a limit.
 
-In the walk: `app.py` runs it on a timer, on any number of workers. Detections have ids that come from their cause, and
-those that stand in `detections` already are not published again. A day that is restated is judged anew: a limit that it
-breaks only now is a finding, and so is that a limit which it was said to break holds.
+In the walk: `judgement.py` has it done by one worker; two would do no harm. Detections have ids that come from their
+cause, and those that stand in `detections` already are not published again. A day that is restated is judged anew: a
+limit that it breaks only now is a finding, and so is that a limit which it was said to break holds.
 """
 
 from __future__ import annotations

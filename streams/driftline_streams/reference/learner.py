@@ -1,6 +1,6 @@
 """Learns what normal looks like from the first events of a model version that nobody gave a reference.
 
-In the walk: beside it. `app.py` runs it on a timer, on the one worker that reads the first partition of predictions,
+In the walk: beside it. `judgement.py` has it done by the one worker that reads the first partition of predictions,
 and publishes what it learned on the `models` topic. What a person gave, took back or pinned is left alone.
 """
 
