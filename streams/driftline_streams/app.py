@@ -34,7 +34,7 @@ from driftline_streams.kernel.effects import Effects
 from driftline_streams.kernel.refused import lose, reasons
 from driftline_streams.ledger_gaps import Gaps
 from driftline_streams.ledger_positions import take_account
-from driftline_streams.outcomes.join import FRESH_LABELS, Join, JoinResult
+from driftline_streams.outcomes.join import FRESH_LABELS, MOST_FRESH, Join, JoinResult
 from driftline_streams.outcomes.lookup import Lookup
 from driftline_streams.settings import Settings
 from driftline_streams.sinks.clickhouse import ClickHouse
@@ -160,7 +160,7 @@ class Pipeline:
         result = self.join(batch, _now_ms())
         # Neither needs the other: an outcome whose label is not stored yet comes again with its batch.
         await asyncio.gather(self._carry_out(batch.name, result.effects), self._keep_outcomes(result))
-        if self.join.fresh >= 2 * FRESH_LABELS:
+        if self.join.fresh >= MOST_FRESH:
             await self._look_up_labels()
         self.metrics.processed(batch.topic, result.read, result.stored, _by_name(result.rejected))
 
@@ -248,8 +248,9 @@ class Pipeline:
         return {(labels, partition) for partition in self.app.feeds[labels].partitions}
 
     async def _keep_outcomes(self, result: JoinResult) -> None:
-        if result.outcomes_name:
-            await self._carry_out(result.outcomes_name, result.outcomes)
+        portions = iter(result.outcomes)
+        while (portion := await asyncio.to_thread(next, portions, None)) is not None:
+            await self._carry_out(portion.name, portion.effects)
         self.metrics.joined.inc(result.joined)
         self.metrics.unanswered.inc(result.unanswered)
         self.metrics.orphaned.inc(result.orphaned)

@@ -113,9 +113,10 @@ class Worker:
 
     async def done(self, result: JoinResult, name: str) -> JoinResult:
         await self.database.insert(result.effects.rows, name)
-        await self.database.insert(result.outcomes.rows, result.outcomes_name)
-        values = [message.value or b"" for message in result.outcomes.messages if message.topic.endswith(".outcomes")]
-        self.published += [msgspec.json.decode(value, type=AnyOutcome) for value in values]
+        for told in result.outcomes:
+            await self.database.insert(told.effects.rows, told.name)
+            values = [message.value or b"" for message in told.effects.messages if message.topic.endswith(".outcomes")]
+            self.published += [msgspec.json.decode(value, type=AnyOutcome) for value in values]
         return result
 
     async def outcomes(self) -> dict[str, str]:

@@ -15,7 +15,7 @@ from driftline_schemas.records import AnyOutcome, ClassOutcome, Errors, RankingO
 from driftline_schemas.spec import ModelSpec
 from driftline_streams.kernel.catalog import Catalog
 from driftline_streams.outcomes.outcome import Outcomes, outcomes
-from driftline_streams.outcomes.published import errors, named_effects, records
+from driftline_streams.outcomes.published import PORTION, Told, errors, records
 from driftline_streams.outcomes.served import Served, objects
 from driftline_streams.outcomes.truth import Truth, Truths
 
@@ -197,9 +197,15 @@ def test_by_column_and_one_by_one_the_same_labels_hold(told: list[tuple[str, int
 
 def test_the_name_of_effects_is_that_of_their_content() -> None:
     first, second = pair("1", "0", BINARY), pair("1", "1", BINARY)
-    assert named_effects(first, "t")[0] == named_effects(first, "t")[0]
-    assert named_effects(first, "t")[0] != named_effects(second, "t")[0]
-    assert named_effects(first.take(np.empty(0, np.int64)), "t")[0] == ""
+    (one,), (again,), (other,) = Told(first, "t"), Told(first, "t"), Told(second, "t")
+    assert one.name == again.name != other.name
+
+
+def test_many_outcomes_are_told_a_portion_at_a_time_and_each_once() -> None:
+    one = pair("1", "0", BINARY)
+    assert list(Told(one.take(np.empty(0, np.int64)), "t")) == []
+    many = one.take(np.zeros(PORTION + 1, np.int64))
+    assert [told.effects.rows[0].n for told in Told(many, "t")] == [PORTION, 1]
 
 
 def test_the_errors_of_a_step_are_told_by_version_in_the_order_of_the_labels() -> None:
@@ -217,10 +223,10 @@ def test_the_errors_of_a_step_are_told_by_version_in_the_order_of_the_labels() -
         Errors(model="m", version="1", name="n", start_ms=10, end_ms=40, wrong="0111", confident=2),
         Errors(model="m", version="2", name="n", start_ms=30, end_ms=30, wrong="1", confident=1),
     ]
-    name, effects = named_effects(joined(*known), "t")
-    (message,) = [message for message in effects.messages if message.topic == "t.partials"]
+    (told,) = Told(joined(*known), "t")
+    (message,) = [message for message in told.effects.messages if message.topic == "t.partials"]
     assert message.key == b"m"
-    assert msgspec.json.decode(message.value or b"", type=Errors).name == name
+    assert msgspec.json.decode(message.value or b"", type=Errors).name == told.name
 
 
 def test_models_that_predict_numbers_have_no_errors_and_classes_are_compared_by_name() -> None:

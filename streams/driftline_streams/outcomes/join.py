@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Collection, Sequence
+from collections.abc import Awaitable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
@@ -24,18 +24,19 @@ from driftline_schemas.records import Reason
 from driftline_schemas.spec import ModelSpec
 from driftline_streams.kernel.batch import Batch
 from driftline_streams.kernel.catalog import Catalog
-from driftline_streams.kernel.effects import Coded, Effects, Rows
+from driftline_streams.kernel.effects import Coded, Effects, Named, Rows
 from driftline_streams.kernel.histogram import Ints
 from driftline_streams.kernel.refused import refuse
 from driftline_streams.outcomes import labels
 from driftline_streams.outcomes.outcome import by_key, outcomes
-from driftline_streams.outcomes.published import named_effects
+from driftline_streams.outcomes.published import Told
 from driftline_streams.outcomes.recent import Recent
 from driftline_streams.outcomes.served import Served, belongs
 from driftline_streams.outcomes.truth import SLACK_MS, Truth, Truths
 from driftline_streams.outcomes.waiting import Waiter, Waiting, delay_ms
 
-FRESH_LABELS = 60_000  # of one look-up that asks for them first: with more it is due, with twice as many batches wait
+FRESH_LABELS = 90_000  # of one look-up that asks for them first: with as many it is due
+MOST_FRESH = 130_000  # labels that wait for their first look-up: with more, batches wait
 RETRY_LABELS = 60_000  # of others, that one look-up asks for
 SWEEP_MS = 30_000  # until the first look at labels that did not fit into memory; doubles, as most have come by then
 SWEEPS = 7  # doublings
@@ -67,14 +68,13 @@ class Store(Protocol):
 class JoinResult:
     """What a batch of labels, or a look-up, causes.
 
-    `effects` are the batch's own, to be named by it: `labels` and `rejected`. `outcomes` go by `outcomes_name`, which
-    is derived from their content: how many labels of a batch find their prediction can differ when it is repeated, so
-    that the batch's name would not name them.
+    `effects` are the batch's own, to be named by it: `labels` and `rejected`. `outcomes` have names derived from their
+    content: how many labels of a batch find their prediction can differ when it is repeated, so that the batch's name
+    would not name them. They are made while they are gone through, which takes a tenth of a second each.
     """
 
     effects: Effects = field(default_factory=Effects)
-    outcomes: Effects = field(default_factory=Effects)
-    outcomes_name: str = ""  # empty without outcomes
+    outcomes: Iterable[Named] = ()
     read: int = 0  # labels of the batch, rejected ones included
     rejected: Counter[Reason] = field(default_factory=Counter)
     joined: int = 0  # labels that found their prediction
@@ -206,7 +206,7 @@ class Join:
             return self._result([])
 
     def _take_fresh(self) -> list[Truths]:
-        """The batches that came first, with `FRESH_LABELS` together: memory peaks where their outcomes are made."""
+        """The batches that came first, with `FRESH_LABELS` together."""
         room, n = FRESH_LABELS, 0
         for truths in self._fresh:
             room -= truths.n
@@ -239,7 +239,7 @@ class Join:
         missing = _others(found.rows, truths.n)
         old = [waiters[row] for row in missing[missing < len(waiters)].tolist()]
         orphans = [each for each in old if each.truth.ingested_ms + self._horizon_ms(each.truth.model) < now_ms]
-        # In a thread: a second of work at most, in which others are to go on. Until it is done, all of them wait.
+        # In a thread: half a second of work at most, in which others are to go on. Until it is done, all of them wait.
         result = await asyncio.to_thread(self._result, pairs)
         for row in doubtful:
             waiters[row].superseded = 0
@@ -345,11 +345,9 @@ class Join:
         known = truths.take(answered)
         holding = known.holding()
         made = outcomes(known.take(holding), served.take(answered[holding]), self._catalog)
-        name, told = named_effects(made, self._prefix)
         return JoinResult(
             effects=effects or Effects(),
-            outcomes=told,
-            outcomes_name=name,
+            outcomes=Told(made, self._prefix),
             read=read,
             rejected=rejected or Counter(),
             joined=known.n,

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import repeat
 from typing import Any
 
@@ -23,7 +24,7 @@ from driftline_schemas.records import (
     NumberOutcome,
     RankingOutcome,
 )
-from driftline_streams.kernel.effects import Coded, Effects, MapColumn, Message, Rows, WideInts
+from driftline_streams.kernel.effects import Coded, Effects, MapColumn, Message, Named, Rows, WideInts
 from driftline_streams.kernel.histogram import Floats, Ints
 from driftline_streams.outcomes.outcome import BINARY, KINDS, MULTICLASS, Outcomes, by_key
 from driftline_streams.outcomes.truth import Objects
@@ -31,13 +32,24 @@ from driftline_streams.outcomes.truth import Objects
 CERTAIN = 0.95
 
 
-def named_effects(outcomes: Outcomes, prefix: str) -> tuple[str, Effects]:
-    """A name derived from the content, so that repeating these effects under it is harmless, and the effects.
+PORTION = 20_000  # outcomes whose rows and messages are made at once: about 30 MB
 
-    Nothing, with an empty name, when there are no outcomes.
-    """
-    if outcomes.n == 0:
-        return "", Effects()
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The effects of outcomes on the topics of `prefix`, made a portion at a time when it is asked for."""
+
+    outcomes: Outcomes
+    prefix: str
+
+    def __iter__(self) -> Iterator[Named]:
+        """Each with a name derived from its content, so that repeating it is harmless."""
+        for first in range(0, self.outcomes.n, PORTION):
+            rows = np.arange(first, min(first + PORTION, self.outcomes.n))
+            yield _named(self.outcomes.take(rows), self.prefix)
+
+
+def _named(outcomes: Outcomes, prefix: str) -> Named:
     topic, encoder = topics.OUTCOMES.full_name(prefix), msgspec.json.Encoder()
     lines = encoder.encode_lines(records(outcomes))
     name = f"outcomes:{hashlib.blake2b(lines, digest_size=16).hexdigest()}"
@@ -46,7 +58,7 @@ def named_effects(outcomes: Outcomes, prefix: str) -> tuple[str, Effects]:
     messages = list(map(Message, repeat(topic), lines.splitlines(), map(keys.__getitem__, models)))
     partials = topics.PARTIALS.full_name(prefix)
     messages += [Message(partials, encoder.encode(each), keys[each.model]) for each in errors(outcomes, name)]
-    return name, Effects((rows(outcomes),), messages)
+    return Named(name, Effects((rows(outcomes),), messages))
 
 
 def records(outcomes: Outcomes) -> list[AnyOutcome]:
