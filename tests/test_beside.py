@@ -30,7 +30,7 @@ class Jobs:
 
     def __init__(self) -> None:
         self.mine, self.lagging = True, False
-        self.now_s = 100.0
+        self.now_s, self.step_s = 100.0, STEP_S
         self.failed: list[str] = []
         self.done: list[str] = []
         self.error: Exception | None = None
@@ -60,7 +60,7 @@ class Jobs:
             yield
 
     async def _work(self, name: str) -> None:
-        self.now_s += STEP_S
+        self.now_s, self.step_s = self.now_s + self.step_s, STEP_S
         if self.error is not None:
             error, self.error = self.error, None
             raise error
@@ -99,6 +99,13 @@ async def test_between_two_steps_of_a_long_round_comes_what_is_more_important() 
     assert await jobs.look(10) == ["sums", "estimate 2"]
     assert await jobs.look(1) == []
     assert await jobs.look(60) == ["sums", "verdicts", "estimate 0"]
+
+
+async def test_an_outage_that_was_waited_out_is_not_atoned_for_by_hours() -> None:
+    jobs = Jobs()
+    jobs.step_s = 3_600  # of the first step
+    assert await jobs.look() == ["sums", "verdicts", "estimate 0"]
+    assert await jobs.look(100) == ["sums", "verdicts", "estimate 1"]
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError(), Overloaded("too large")])

@@ -16,15 +16,15 @@ from typing import Protocol
 
 import structlog
 
-from driftline_streams.errors import BrokenInvariant, Overloaded, Unavailable
+from driftline_streams.errors import stops_all
 from driftline_streams.kernel.pace import BACKLOG_REST, LEAST_REST, Pace
 
 log = structlog.get_logger(__name__)
 
 LOOK_EVERY_S = 0.5
-# Charged for a step that ended in an error: long enough that a query that always fails is not repeated without rest,
-# short enough that an outage is not atoned for by hours.
-MOST_FOR_FAILURE_S = 10.0
+# Charged for a step: as much as a statement may take. What is longer was an outage, which is not atoned for by hours.
+MOST_FOR_STEP_S = 100.0
+MOST_FOR_FAILURE_S = 10.0  # long enough that a query that always fails is not repeated without rest
 
 Work = Callable[[], Awaitable[None]]
 Steps = Callable[[], AsyncIterator[None]]
@@ -110,24 +110,21 @@ class Beside:
         began = self._clock()
         if job.round is None:
             job.round, job.next_s = job.steps(), began + job.every_s
-        failed = True
+        most_s = MOST_FOR_FAILURE_S
         try:
             await anext(job.round)
-            failed = False
+            most_s = MOST_FOR_STEP_S
         except StopAsyncIteration:
-            job.round, failed = None, False
+            job.round, most_s = None, MOST_FOR_STEP_S
         except Exception as error:
-            outage = isinstance(error, Unavailable) and not isinstance(error, Overloaded)
-            if outage or isinstance(error, BrokenInvariant):
+            job.round = None
+            if stops_all(error):
                 raise
             # The outermost loop of the job: data that it does not bear must not stop the events behind it.
             self._failed(job.name)
             log.exception("a job beside the walk failed, and will be tried again", job=job.name)
         finally:
-            now = self._clock()
-            if failed:
-                job.round, now = None, min(now, began + MOST_FOR_FAILURE_S)
-            job.pace.spent(began, now)
+            job.pace.spent(began, self._clock(), most_s)
 
 
 class Once(AsyncIterator[None]):

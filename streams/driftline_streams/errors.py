@@ -41,3 +41,8 @@ class BrokenInvariant(DriftlineError):
 
 class LedgerError(DriftlineError):
     """Read, stored and rejected do not add up; the message names the first discrepancy."""
+
+
+def stops_all(error: Exception) -> bool:
+    """Whether nobody can go on: in an outage, or after a broken promise. What is too much stops only its own job."""
+    return isinstance(error, BrokenInvariant | Unavailable) and not isinstance(error, Overloaded)

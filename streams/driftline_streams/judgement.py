@@ -72,7 +72,7 @@ class Judgement:
     def schedule(self, beside: Beside) -> None:
         """Have all of it done beside the walk."""
         beside.every(COHORTS_EVERY_S, "sum up days", partial(Once, self._sum_up), in_backlog=True)
-        beside.every(PERFORMANCE_EVERY_S, "watch performance", partial(Once, self._judge), in_backlog=True)
+        beside.every(PERFORMANCE_EVERY_S, "watch performance", self._judge)
         beside.every(LEARN_EVERY_S, "learn references", partial(Once, self._learn), in_backlog=True)
         beside.every(REPORT_EVERY_S, "keep final days", partial(Once, self._cohorts.report))
         for seconds, name, watch in (
@@ -91,12 +91,13 @@ class Judgement:
         if done.computed:
             self._computed_at = time.monotonic()
 
-    async def _judge(self) -> None:
+    async def _judge(self) -> AsyncIterator[None]:
         """Compare days with the limits of the specs, when they were computed, or now and then."""
         now = time.monotonic()
         if self._computed_at > self._judged_at or now - self._judged_at >= PERFORMANCE_REST_S:
             self._judged_at = now
-            await self._publish(await self._performance(_now_ms()))
+            async for _ in self._publish_all(self._performance):
+                yield
 
     async def _learn(self) -> None:
         """Publish what the first events of versions without a reference look like.
@@ -111,19 +112,16 @@ class Judgement:
     async def _expect(self, now_ms: int) -> AsyncIterator[Named]:
         """What the numbers of open days will be; then days are judged by it."""
         async for expected in self._expectations(now_ms):
-            yield expected
             self._computed_at = time.monotonic()
+            yield expected
 
     async def _publish_all(self, watch: Callable[[int], AsyncIterator[Named]]) -> AsyncIterator[None]:
-        async for found in watch(_now_ms()):
-            await self._publish(found)
-            yield
-
-    async def _publish(self, found: Named) -> None:
         """Carry out the other way round than elsewhere: what stands in ClickHouse is not found again."""
-        if found.name:
-            await self._producer.send(found.effects.messages)
-            await self._clickhouse.insert(found.effects.rows, found.name)
+        async for found in watch(_now_ms()):
+            if found.name:
+                await self._producer.send(found.effects.messages)
+                await self._clickhouse.insert(found.effects.rows, found.name)
+                yield
 
 
 def _now_ms() -> int:

@@ -266,6 +266,39 @@ async def test_a_day_that_cannot_be_summed_up_is_set_aside_and_the_others_are_no
     assert {key[2].day for key in await cells(database)} == {1, 3}
 
 
+async def test_a_day_of_which_the_answer_gets_lost_is_set_aside_but_in_an_outage_none_is(database: ClickHouse) -> None:
+    await put(database, *mixed(30, 6))
+    away = False
+
+    async def query(sql: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+        if away:
+            raise Unavailable("away")
+        return await database.query(sql, parameters)
+
+    async def execute(sql: str, parameters: Mapping[str, Any]) -> None:
+        nonlocal away
+        if sql == THROWS and "2025-01-02" in parameters["days"]:
+            away = outage
+            raise Unavailable("the connection was closed")
+        if sql != THROWS:
+            await database.execute(sql, parameters)
+
+    cohorts = Cohorts(catalog(SPEC), query, execute, [THROWS])
+    outage = True
+    with pytest.raises(Unavailable) as raised, capture_logs() as logs:
+        await cohorts()
+    assert (type(raised.value), set_aside(logs)) == (Unavailable, [])
+    away = outage = False
+    for alone in (False, True):
+        with pytest.raises(Overloaded), capture_logs() as logs:
+            await cohorts()
+        assert set_aside(logs) == (
+            [("m", ["2025-01-02"], 60)] if alone else [("m", ["2025-01-01", "2025-01-02", "2025-01-03"], 0)]
+        )
+    assert (await cohorts()).left == 0
+    assert {key[2].day for key in await cells(database)} == {1, 3}
+
+
 def set_aside(logs: Iterable[Mapping[str, Any]]) -> list[tuple[str, list[str], float]]:
     return [(each["model"], each["days"], each["wait_s"]) for each in logs if "wait_s" in each]
 

@@ -169,9 +169,10 @@ async def test_a_bad_day_that_goes_on_is_found_by_its_worst_cases_without_histor
     await database.insert([rows, served((START_MS, 200, 0))], "half a day")
     await compute(database)
     watch = Watch(known, "t", database.query)
-    assert (await watch(CLOCK_MS)).effects.messages == ()
+    assert [named async for named in watch(CLOCK_MS)] == []
     assert await round_of(database, Expectations(known, database.query)) == 1
-    (message,) = (await watch(CLOCK_MS)).effects.messages
+    (named,) = [named async for named in watch(CLOCK_MS)]
+    (message,) = named.effects.messages
     found = msgspec.json.decode(message.value or b"", type=Detection)
     assert (found.method, found.statistic) == ("bounds", 0.5)
     assert found.high == pytest.approx(0.8 - 90 / 200)

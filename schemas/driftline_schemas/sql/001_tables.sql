@@ -267,7 +267,7 @@ CREATE TABLE comparisons
     challenger_errors  Float64,
     differences        Float64 COMMENT 'of absolute errors, challenger minus champion',
     difference_squares Float64,
-    difference_cubes Float64,
+    difference_cubes   Float64,
     computed_at        DateTime64(3, 'UTC')
 )
 ENGINE = ReplacingMergeTree(computed_at)

@@ -105,10 +105,13 @@ def _sentence(spec: ModelSpec, pair: Pair, found: Verdict, days: Sequence[Pairs]
         levels = f"The mean absolute error of {pair.role} {pair.challenger} was {each(found.challenger)} and that of"
         levels += f" champion {pair.champion} {each(found.champion)} {where}"
         rest = ""
+    holds_margin = found.low <= rules.margin and found.high >= -rules.margin
     beyond = {
         "better": "shows the challenger better",
         "worse": "shows the challenger worse",
-        "not yet": "no longer tells them apart",
+        "not yet": "no longer tells them apart"
+        if holds_margin
+        else "rests on too few pairs for such skewed differences",
     }[found.verdict]
     margin = f" by more than {each(rules.margin)}" if rules.margin else ""
     return (

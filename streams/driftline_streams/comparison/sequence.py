@@ -119,5 +119,5 @@ def pairs_needed(n: npt.ArrayLike, total: npt.ArrayLike, squares: npt.ArrayLike,
         variance = powers / count - np.square(mean)
         varies = variance > 1e-14 * powers / count
         third = thirds / count - 3 * mean * powers / count + 2 * mean**3
-        needed = _COCHRAN * np.square(third) / variance**3
+        needed = _COCHRAN * np.square(third / variance**1.5)
     return np.where(varies, needed, np.inf)

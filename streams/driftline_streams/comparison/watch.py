@@ -11,6 +11,7 @@ from driftline_streams.comparison.challengers import Challengers
 from driftline_streams.comparison.fairness import Groups
 from driftline_streams.comparison.segments import Segments
 from driftline_streams.kernel.catalog import Catalog
+from driftline_streams.kernel.each import of_each
 from driftline_streams.kernel.effects import Named
 from driftline_streams.kernel.query import Query
 
@@ -38,19 +39,24 @@ class Watch:
         self._seen: dict[str, tuple[object, ...]] = {}
 
     async def __call__(self, now_ms: int) -> AsyncIterator[Named]:
-        """What is new of each model, one finding at a time; raises what the query raises.
+        """What is new of each model, one finding at a time; raises what `of_each` raises.
 
         What was not carried out comes again in the next round.
         """
-        for row in await self._query(STATES, {}):
-            spec = self._catalog.spec(row["model"])
-            state = (spec, *row.values())
-            if self._seen.get(spec.model) == state:
-                continue
+        rows = {row["model"]: row for row in await self._query(STATES, {})}
+
+        async def of(model: str) -> AsyncIterator[Named]:
+            spec = self._catalog.spec(model)
+            state = (spec, *rows[model].values())
+            if self._seen.get(model) == state:
+                return
             told = False
             for judge in self._judges:
                 async for found in judge(spec, now_ms):
                     told = True
                     yield found
             if not told:  # else when it is known: until then nobody has promised that it was published
-                self._seen[spec.model] = state
+                self._seen[model] = state
+
+        async for found in of_each(rows, of):
+            yield found

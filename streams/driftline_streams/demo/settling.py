@@ -17,7 +17,7 @@ from driftline_schemas.topics import LABELS, PREDICTIONS
 from driftline_streams.sinks.clickhouse import ClickHouse
 
 EVERY_S = 0.25
-QUIET_S = 2.5  # performance is judged two seconds after the last labels; a finding is an alert within a second
+QUIET_S = 4.0  # one job after the other judges what was summed up last; a finding is an alert within a second
 STALLED_S = 30.0  # nothing moves for so long: something is wrong
 PACED_S = 300.0  # the same when all is joined: what is summed up rests twenty times as long as it took
 

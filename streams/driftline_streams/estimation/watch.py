@@ -22,6 +22,7 @@ from driftline_streams.estimation.served import Open
 from driftline_streams.estimation.version import Version
 from driftline_streams.kernel import findings
 from driftline_streams.kernel.catalog import Catalog
+from driftline_streams.kernel.each import of_each
 from driftline_streams.kernel.effects import Effects, Named
 from driftline_streams.kernel.findings import Window
 from driftline_streams.kernel.query import Query
@@ -69,15 +70,15 @@ class Watch:
         self._from_s: dict[str, int] = {}  # by model: nothing before it is to be done
 
     async def __call__(self, now_ms: int) -> AsyncIterator[Named]:
-        """What can be judged and estimated now, in the order of the days; raises what the query raises."""
-        for row in await self._query(MODELS, {}):
-            spec = self._catalog.spec(row["model"])
-            if spec.kind != "ranking":
-                basis = self._features if spec.kind == "regression" else self._scores
-                async for done in self._model(spec, basis, now_ms):
-                    yield done
+        """What can be judged and estimated now, in the order of the days; raises what `of_each` raises."""
+        models = [row["model"] for row in await self._query(MODELS, {})]
+        async for done in of_each(models, lambda model: self._model(self._catalog.spec(model), now_ms)):
+            yield done
 
-    async def _model(self, spec: ModelSpec, basis: Scores | Features, now_ms: int) -> AsyncIterator[Named]:
+    async def _model(self, spec: ModelSpec, now_ms: int) -> AsyncIterator[Named]:
+        if spec.kind == "ranking":
+            return
+        basis = self._features if spec.kind == "regression" else self._scores
         from_s = self._from_s.get(spec.model, 0)
         # What was learned before must be read again: the days of a window, which matured a horizon later.
         back_s = max(0, from_s - spec.label_horizon_s - 2 * history.WINDOW * DAY_S)

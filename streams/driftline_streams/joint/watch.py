@@ -16,6 +16,7 @@ from driftline_schemas.spec import ModelSpec, Reference
 from driftline_streams.joint import finding
 from driftline_streams.kernel import budget, joint, judged
 from driftline_streams.kernel.catalog import Catalog
+from driftline_streams.kernel.each import of_each
 from driftline_streams.kernel.effects import Named
 from driftline_streams.kernel.findings import Window
 from driftline_streams.kernel.limits import DAY_MS
@@ -66,16 +67,19 @@ class Watch:
     async def __call__(self, now_ms: int) -> AsyncIterator[Named]:
         """The days that have been over for `GRACE_S` and were not judged yet, oldest first, one at a time.
 
-        Raises what the query raises; what was not carried out comes again in the next round.
+        Raises what `of_each` raises; what was not carried out comes again in the next round.
         """
         if self._generation != self._catalog.generation:
             self._from_s, self._generation = {}, self._catalog.generation
-        for model in sorted({each.model for each in self._catalog.references() if each.joint is not None}):
-            spec = self._catalog.spec(model)
-            for day in await self._due(model):
-                reference = self._reference(model, day)
-                if reference is not None:
-                    yield await self._judge(spec, reference, day, now_ms)
+        models = sorted({each.model for each in self._catalog.references() if each.joint is not None})
+        async for found in of_each(models, lambda model: self._model(self._catalog.spec(model), now_ms)):
+            yield found
+
+    async def _model(self, spec: ModelSpec, now_ms: int) -> AsyncIterator[Named]:
+        for day in await self._due(spec.model):
+            reference = self._reference(spec.model, day)
+            if reference is not None:
+                yield await self._judge(spec, reference, day, now_ms)
 
     async def _due(self, model: str) -> list[Day]:
         from_s = self._from_s.get(model, 0)

@@ -5,6 +5,8 @@ In the walk: `beside.py` asks it before each step of a job.
 
 from __future__ import annotations
 
+import math
+
 SHARE = 1 / 20
 BURST_S = 120.0  # of work that may be done at once, after a time of rest: a backlog is caught up at full speed
 LEAST_REST = 1.0  # times the length of a step, also in a burst
@@ -28,8 +30,11 @@ class Pace:
         self._at_s = now_s
         return self._budget_s > 0 and now_s >= self._ended_s + rest * self._took_s
 
-    def spent(self, began_s: float, now_s: float) -> None:
-        """Work has been done from `began_s` until now. It may have taken more than there was: that is rested off."""
+    def spent(self, began_s: float, now_s: float, most_s: float = math.inf) -> None:
+        """Work has been done from `began_s` until now; `most_s` of it count.
+
+        It may have taken more than there was: that is rested off.
+        """
         self.due(now_s)
-        self._took_s, self._ended_s = now_s - began_s, now_s
+        self._took_s, self._ended_s = min(now_s - began_s, most_s), now_s
         self._budget_s -= self._took_s

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from driftline_streams.errors import Overloaded, UsageError
+from driftline_streams.errors import Overloaded, Unavailable, UsageError
 from driftline_streams.kernel.catalog import Catalog, sliced_by
 from driftline_streams.kernel.query import Execute, Query
 from driftline_streams.performance.aside import Aside, Came, Key
@@ -165,7 +165,10 @@ class Cohorts:
         try:
             for statement in self._statements:
                 await self._execute(statement, parameters)
-        except (UsageError, Overloaded) as error:
+        except (UsageError, Unavailable) as error:
+            # In an outage the clock cannot be asked either. Else it was the statement that the answer got lost of.
+            if isinstance(error, Unavailable):
+                await self._query(CLOCK, {})
             wait = self._aside.fail({day.key: day.came for day in group}, now)
             log.warning(
                 "days could not be summed up and are set aside",
@@ -174,7 +177,9 @@ class Cohorts:
                 wait_s=wait.total_seconds(),
                 reason=str(error),
             )
-            raise
+            if isinstance(error, UsageError):
+                raise
+            raise Overloaded(str(error)) from error
         for day in group:
             self._aside.forget(day.key)
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from driftline_schemas.spec import ModelSpec
 from driftline_streams.kernel.catalog import Catalog
+from driftline_streams.kernel.each import of_each
 from driftline_streams.kernel.effects import Effects, Named, Rows
 from driftline_streams.kernel.limits import BIN_SEPARATOR, DAY_MS
 from driftline_streams.kernel.query import Query
@@ -93,16 +94,20 @@ class Expectations:
         self._looked: dict[str, dt.datetime] = {}
 
     async def __call__(self, now_ms: int) -> AsyncIterator[Named]:
-        """One model at a time, those for which labels have come; raises what the query raises."""
-        for row in await self._query(MODELS, {}):
-            model, computed_at = row["model"], row["computed_at"]
-            if self._looked.get(model) != computed_at:
+        """One model at a time, those for which labels have come; raises what `of_each` raises."""
+        computed = {row["model"]: row["computed_at"] for row in await self._query(MODELS, {})}
+
+        async def of(model: str) -> AsyncIterator[Named]:
+            if self._looked.get(model) != computed[model]:
                 known = await self._known(self._catalog.spec(model), now_ms)
                 lines = await asyncio.to_thread(expect, known)
                 if lines:
-                    name = f"expected:{model}:{computed_at.isoformat()}"
+                    name = f"expected:{model}:{computed[model].isoformat()}"
                     yield Named(name, Effects((rows(model, lines, now_ms),)))
-                self._looked[model] = computed_at
+                self._looked[model] = computed[model]
+
+        async for expected in of_each(computed, of):
+            yield expected
 
     async def _known(self, spec: ModelSpec, now_ms: int) -> Known:
         (newest,) = await self._query(NEWEST, {"model": spec.model})

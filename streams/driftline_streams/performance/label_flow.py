@@ -24,6 +24,7 @@ import numpy as np
 from driftline_schemas.records import Detection
 from driftline_streams.kernel import findings, words
 from driftline_streams.kernel.catalog import Catalog
+from driftline_streams.kernel.each import of_each
 from driftline_streams.kernel.effects import Named
 from driftline_streams.kernel.histogram import Floats
 from driftline_streams.kernel.limits import DAY_MS
@@ -189,11 +190,15 @@ class LabelFlow:
         self._query = query
 
     async def __call__(self, now_ms: int) -> AsyncIterator[Named]:
-        """What is to be said, one model at a time; raises what the query raises. What was said stands in ClickHouse."""
-        for row in await self._query(MODELS, {}):
-            found = await self._look(row["model"], now_ms)
+        """What is to be said, one model at a time; raises what `of_each` does. What was said stands in ClickHouse."""
+
+        async def of(model: str) -> AsyncIterator[Named]:
+            found = await self._look(model, now_ms)
             if found is not None:
                 yield Named(f"label flow:{found.id}", findings.effects([found], self._prefix, now_ms))
+
+        async for said in of_each([row["model"] for row in await self._query(MODELS, {})], of):
+            yield said
 
     async def _look(self, model: str, now_ms: int) -> Detection | None:
         (newest,) = await self._query(NEWEST, {"model": model})

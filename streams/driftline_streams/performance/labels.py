@@ -23,6 +23,7 @@ from driftline_schemas.records import Moments
 from driftline_schemas.spec import ModelSpec, Reference
 from driftline_streams.kernel import judged
 from driftline_streams.kernel.catalog import Catalog
+from driftline_streams.kernel.each import of_each
 from driftline_streams.kernel.effects import Named
 from driftline_streams.kernel.findings import Window
 from driftline_streams.kernel.query import Query
@@ -103,15 +104,14 @@ class LabelWatch:
         self._models: dict[str, _Model] = {}
 
     async def __call__(self, now_ms: int) -> AsyncIterator[Named]:
-        """The windows that can be judged and were not, oldest first, one at a time; raises what the query raises."""
+        """The windows that can be judged and were not, oldest first, one at a time; raises what `of_each` raises."""
         changed = await self._query(CHANGED, {"since_s": self._since_s})
         for row in changed:
             self._models.setdefault(row["model"], _Model()).open(int(row["first_s"]))
         for row in changed[:1]:
             self._since_s = int(row["until_s"])
-        for name in sorted(self._models):
-            async for found in self._judge(self._catalog.spec(name), now_ms):
-                yield found
+        async for found in of_each(sorted(self._models), lambda model: self._judge(self._catalog.spec(model), now_ms)):
+            yield found
 
     async def _judge(self, spec: ModelSpec, now_ms: int) -> AsyncIterator[Named]:
         versions = self._models[spec.model].versions

@@ -10,13 +10,14 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from driftline_schemas.records import Detection
 from driftline_schemas.spec import ModelSpec, PerformanceRules
 from driftline_streams.kernel import findings
 from driftline_streams.kernel.catalog import Catalog
+from driftline_streams.kernel.each import of_each
 from driftline_streams.kernel.effects import Named
 from driftline_streams.kernel.limits import DAY_MS
 from driftline_streams.kernel.query import Query
@@ -71,29 +72,30 @@ class Watch:
         # Model to its limits, the time at which the newest of its sums were computed, and its days that are not final.
         self._judged: dict[str, tuple[PerformanceRules, str, set[str]]] = {}
 
-    async def __call__(self, now_ms: int) -> Named:
-        """One round over all models with limits; raises what the query raises, and the next round makes up for it.
+    async def __call__(self, now_ms: int) -> AsyncIterator[Named]:
+        """What is new of each model with limits; raises what `of_each` raises, and the next round makes up for it.
 
         A day is judged anew until it is final and whenever its sums change, and with new limits from the beginning.
         """
-        found: list[Detection] = []
-        for spec in self._catalog.specs():
-            if spec.performance == PerformanceRules():
-                continue
-            limits, since, open_days = self._judged.get(spec.model, (spec.performance, _EPOCH, set()))
-            if limits != spec.performance:
-                since, open_days = _EPOCH, set()
-            changed = await self._query(CHANGED, {"model": spec.model, "since": since})
-            asked = sorted({row["changed"] for row in changed} | open_days)
-            rows = await self._query(DAYS, {"model": spec.model, "days": asked}) if asked else []
-            days = await self._days(spec.model, rows)
-            new = await self._judge(spec, days)
-            found += new
-            if not new:  # else when they are known: until then nobody has promised that they were published
-                since = max((row["newest"] for row in changed), default=since)
-                left = {_date(day.day_ms) for day in days if day.state == "provisional"}
-                self._judged[spec.model] = (spec.performance, since, left)
-        return _result(found, self._prefix, now_ms)
+        limited = [spec.model for spec in self._catalog.specs() if spec.performance != PerformanceRules()]
+        async for found in of_each(limited, lambda model: self._model(self._catalog.spec(model), now_ms)):
+            yield found
+
+    async def _model(self, spec: ModelSpec, now_ms: int) -> AsyncIterator[Named]:
+        limits, since, open_days = self._judged.get(spec.model, (spec.performance, _EPOCH, set()))
+        if limits != spec.performance:
+            since, open_days = _EPOCH, set()
+        changed = await self._query(CHANGED, {"model": spec.model, "since": since})
+        asked = sorted({row["changed"] for row in changed} | open_days)
+        rows = await self._query(DAYS, {"model": spec.model, "days": asked}) if asked else []
+        days = await self._days(spec.model, rows)
+        if new := await self._judge(spec, days):
+            # They are known in the next round: until then nobody has promised that they were published.
+            yield _named(new, self._prefix, now_ms)
+            return
+        since = max((row["newest"] for row in changed), default=since)
+        left = {_date(day.day_ms) for day in days if day.state == "provisional"}
+        self._judged[spec.model] = (spec.performance, since, left)
 
     async def _days(self, model: str, rows: Sequence[Mapping[str, Any]]) -> list[Day]:
         """The rows with what is expected of those that are not final."""
@@ -162,9 +164,7 @@ def _date(ms: int) -> str:
     return dt.datetime.fromtimestamp(ms / 1000, dt.UTC).date().isoformat()
 
 
-def _result(found: Sequence[Detection], prefix: str, now_ms: int) -> Named:
-    if not found:
-        return Named()
+def _named(found: Sequence[Detection], prefix: str, now_ms: int) -> Named:
     effects = findings.effects(found, prefix, now_ms)
     digest = hashlib.blake2b(b"\0".join(message.value or b"" for message in effects.messages), digest_size=16)
     return Named(f"performance:{digest.hexdigest()}", effects)

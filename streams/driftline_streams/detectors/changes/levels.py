@@ -5,8 +5,8 @@ In the walk: `detect` feeds the closed base windows in the order of event time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 from msgspec import Struct, field
@@ -21,7 +21,7 @@ from driftline_streams.windows.cells import BaseCell
 from driftline_streams.windows.sources import NEVER_MS
 
 SIGNALS = ("latency_ms", "score", "confidence")
-HOURS_KEPT = 256  # of a signal: what is expected of them, 100 bytes each; more than a week has
+HOURS_KEPT = 256  # of a signal: where it is expected in them, about 400 bytes each; more than a week has
 
 
 class LevelsState(Struct, array_like=True):
@@ -81,16 +81,18 @@ def watch_of(
     if state is None or state.reference != id_:
         state = WatchState(id_)
 
-    # A watch looks at the latest points again and again, and one hour of the week is expected to be like the next.
-    @lru_cache(maxsize=HOURS_KEPT)
-    def in_hours(start_ms: int, width_ms: int) -> Level | None:
-        return None if reference is None else level(reference, signal, start_ms, width_ms)
-
-    def by_the_hour(start_ms: int, width_ms: int) -> Level | None:
-        return in_hours(*phase(start_ms, width_ms, WEEK))
-
     rate = signal == "error_rate" or (profile is not None and _is_rate(profile.moments))
+    by_the_hour = _by_the_hour(reference, signal)
     return Watch(spec.drift, profile, by_the_hour, allowed=allowed, rate=rate, state=state)
+
+
+def _by_the_hour(reference: Reference | None, signal: str) -> Callable[[int, int], Level | None]:
+    """Where windows of a start and a width, in ms, are expected by the rhythm of the reference; `None` without one."""
+    if reference is None or reference.rhythm is None or signal not in reference.rhythm.counts:
+        return lambda *_: None
+    # A watch looks at the latest points again and again, and one hour of the week is expected to be like the next.
+    known = lru_cache(maxsize=HOURS_KEPT)(partial(level, reference, signal))
+    return lambda start_ms, width_ms: known(*phase(start_ms, width_ms, WEEK))
 
 
 def _is_rate(sums: Moments) -> bool:
