@@ -253,14 +253,36 @@ def test_errors_are_told_apart_by_their_code(code: int | None, table: str, expec
     assert type(explained(error, "ch:8123", "driftline", table)) is expected
 
 
-async def test_a_statement_that_takes_too_long_is_stopped_and_said_to_be_too_dear(
+SLOW = "SELECT number + sleepEachRow(0.1) AS id FROM numbers({n}) SETTINGS max_block_size = 1"
+
+
+async def test_what_takes_too_long_beside_the_walk_is_stopped_at_once_and_no_outage(
     tables: ClickHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sink, "PATIENCE_S", 0.1)
     monkeypatch.setattr(sink, "MOST_STATEMENT_S", 0.2)
-    slow = "INSERT INTO events (id) SELECT number + sleepEachRow(0.1) FROM numbers(30) SETTINGS max_block_size = 1"
-    with pytest.raises(Overloaded, match="not enough time"):
-        await tables.execute(slow)
+    told: list[tuple[str, str]] = []
+    store = ClickHouse(tables.settings, on_retry=lambda *failed: told.append(failed))
+    for work in (
+        store.execute("INSERT INTO events (id) " + SLOW.format(n=30)),
+        store.query(SLOW.format(n=30)),
+        store.query(f"SELECT sum(id) AS n FROM ({SLOW.format(n=30)})"),
+    ):
+        with pytest.raises(Overloaded, match="not enough time"):
+            async with asyncio.timeout(sink.PATIENCE_S / 2):  # it is not tried again
+                await work
+    assert told == []
+    assert store.availability.outage is None
+    store.close()
+
+
+async def test_what_the_walk_or_a_person_waits_for_may_take_its_time(
+    tables: ClickHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sink, "MOST_STATEMENT_S", 0.2)
+    rows, columns = await asyncio.gather(
+        asyncio.to_thread(tables.query_rows, SLOW.format(n=5)), tables.columns(SLOW.format(n=5))
+    )
+    assert len(rows) == len(columns["id"]) == 5
 
 
 def test_a_mistake_of_the_driver_is_no_outage() -> None:

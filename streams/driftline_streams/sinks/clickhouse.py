@@ -21,7 +21,7 @@ import structlog
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError
 
-from driftline_streams.errors import BrokenInvariant, Unavailable, UsageError
+from driftline_streams.errors import BrokenInvariant, Overloaded, Unavailable, UsageError
 from driftline_streams.kernel.effects import Rows
 from driftline_streams.settings import Settings
 from driftline_streams.sinks import native
@@ -36,7 +36,8 @@ THREADS = 8  # requests at once; urllib3 keeps as many connections
 PATIENCE_S = 10.0  # how long a read that a person waits for is repeated
 WAIT_MAX_S = 5.0  # between two attempts
 RECEIVE_TIMEOUT_S = 120
-# A statement that outlasted the wait for its answer would go on by itself and pass for an outage.
+# What is done beside the walk: a statement that outlasted the wait for its answer would go on by itself and pass for an
+# outage.
 MOST_STATEMENT_S = 100
 INLINE_FROM = 200  # values: longer lists do not travel in the address of the request, which servers limit
 
@@ -102,8 +103,10 @@ class ClickHouse:
         return await self._patiently("query", self._columns, sql, parameters)
 
     async def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-        """As `query_rows`, without holding up the event loop."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self.query_rows, sql, parameters)
+        """As `query_rows`, without holding up the event loop; stopped after `MOST_STATEMENT_S`."""
+        return await asyncio.get_running_loop().run_in_executor(
+            self._threads, self._rows, sql, parameters, MOST_STATEMENT_S
+        )
 
     async def execute(self, sql: str, parameters: Mapping[str, Any] | None = None) -> None:
         """Run a statement that computes rows in ClickHouse; raises as `query_rows` does.
@@ -120,11 +123,12 @@ class ClickHouse:
         ------
         UsageError
             If ClickHouse refuses the query; the message is the server's.
+        Overloaded
+            If it takes more memory or time than ClickHouse gives it; it is not repeated.
         Unavailable
-            If it does not answer within `PATIENCE_S`.
+            If ClickHouse does not answer within `PATIENCE_S`.
         """
-        found = self._briefly(self._columns, sql, parameters)
-        return [dict(zip(found, row, strict=True)) for row in zip(*found.values(), strict=True)]
+        return self._rows(sql, parameters)
 
     def command(self, sql: str, parameters: Mapping[str, Any] | None = None, *, once: bool = False) -> None:
         """Run a statement that returns nothing; raises as `query_rows` does. With `once`, it is never repeated."""
@@ -195,10 +199,13 @@ class ClickHouse:
             self._types[table] = types
         return types
 
-    def _columns(self, sql: str, parameters: Mapping[str, Any] | None = None) -> dict[str, list[Any]]:
+    def _columns(
+        self, sql: str, parameters: Mapping[str, Any] | None = None, most_s: float | None = None
+    ) -> dict[str, list[Any]]:
         text, bound = inlined(sql, parameters or {})
-        # The default of 256 KiB is less than a list of 10,000 ids.
-        settings = {"max_query_size": 4 * len(text) + 65_536} if text is not sql else None  # bytes
+        settings: dict[str, Any] = {} if most_s is None else {"max_execution_time": most_s}
+        if text is not sql:  # the default of 256 KiB is less than a list of 10,000 ids
+            settings["max_query_size"] = 4 * len(text) + 65_536  # bytes
         result = self._explained(lambda: self._ready().query(text, bound or None, settings, tz_mode="aware"))
         # Without rows, chDB does not name the columns; whoever asks for one by its name gets an empty list.
         columns = zip(result.column_names, map(list, result.result_columns), strict=False)
@@ -247,6 +254,12 @@ class ClickHouse:
         except DatabaseError as error:
             raise explained(error, self.address, self.database, table) from error
 
+    def _rows(
+        self, sql: str, parameters: Mapping[str, Any] | None = None, most_s: float | None = None
+    ) -> list[dict[str, Any]]:
+        found = self._briefly(self._columns, sql, parameters, most_s)
+        return [dict(zip(found, row, strict=True)) for row in zip(*found.values(), strict=True)]
+
     async def _patiently(self, what: str, call: Callable[..., T], *args: Any) -> T:
         """`call(*args)` in a thread, repeated for as long as the outage lasts."""
         loop = asyncio.get_running_loop()
@@ -262,11 +275,14 @@ class ClickHouse:
         raise AssertionError("stamina ends with a result or an error")
 
     def _briefly(self, call: Callable[..., T], *args: Any, attempts: int | None = None) -> T:
-        """`call(*args)` in this thread, repeated for as long as a person would wait."""
-        for attempt in stamina.retry_context(Unavailable, attempts=attempts, timeout=PATIENCE_S, wait_max=1.0):
+        """`call(*args)` in this thread, repeated for as long as a person would wait; not if it is too dear."""
+        for attempt in stamina.retry_context(_away, attempts=attempts, timeout=PATIENCE_S, wait_max=1.0):
             with attempt:
                 try:
                     done = call(*args)
+                except Overloaded:
+                    self.availability.answered()
+                    raise
                 except Unavailable as outage:
                     self._failed("query", str(outage))
                     raise
@@ -278,6 +294,10 @@ class ClickHouse:
         self.availability.failed(reason)
         if self._on_retry is not None:
             self._on_retry(what, reason)
+
+
+def _away(error: Exception) -> bool:
+    return isinstance(error, Unavailable) and not isinstance(error, Overloaded)
 
 
 def older(version: str) -> bool:
