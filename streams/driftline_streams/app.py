@@ -289,8 +289,11 @@ class Pipeline:
             self._unmirrored = []
 
     def _lags(self) -> bool:
-        """Whether there are predictions or labels to read or look up: days look settled then that are not."""
-        return self.backlog.exists or self.join.fresh > 0
+        """Whether there are predictions or labels to read: days look settled then that are not.
+
+        Or to look up, which is known of this worker's own labels only; a few always are.
+        """
+        return self.backlog.exists or self.join.fresh > self.settings.batch_events
 
     async def look_for_backlog(self) -> None:
         """Learn whether any worker is behind; only the one that works beside the walk needs to know."""

@@ -11,6 +11,7 @@ from aiokafka.structs import TopicPartition as MemberPartition
 from confluent_kafka import Producer, TopicPartition
 
 from driftline_streams.transport.app import build
+from driftline_streams.transport.backlog import Backlog
 from driftline_streams.transport.batch import Batch
 
 
@@ -111,6 +112,11 @@ async def test_transactions_leave_holes_that_are_no_loss(lab: Any, recorder: Any
         await lab.until(lambda: app.idle_partitions(topic, 0.5) == [0])
         assert app.lag(topic) == {0: 0}
         assert app.lost(topic) == 0
+        progress = (await app.progress(topic))[0]
+        assert progress.end - progress.done == 12  # what was committed says less
+        backlog = Backlog(app)
+        await backlog.look({topic: 10.0})
+        assert not backlog.exists
     assert recorder.offsets == [*range(10), *range(22, 32)]
     starts = [batch.first for batch in recorder.batches]
     assert starts == [0, *[batch.last + 1 for batch in recorder.batches[:-1]]]

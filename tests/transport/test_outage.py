@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import confluent_kafka
+import pytest
 
 from driftline_streams.embedded.kafka import start_kafka
+from driftline_streams.errors import Unavailable
 from driftline_streams.kernel.effects import Message
 from driftline_streams.settings import Settings
+from driftline_streams.transport import watermarks
 from driftline_streams.transport.app import build
 from driftline_streams.transport.batch import Batch
 from driftline_streams.transport.feed import Ends
@@ -20,7 +23,10 @@ from driftline_streams.transport.producer import Producer
 from driftline_streams.transport.topics import create, new_topic
 
 
-async def test_a_broker_that_is_killed_and_comes_back(lab: Any, tmp_path: Path) -> None:
+async def test_a_broker_that_is_killed_and_comes_back(
+    lab: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watermarks, "TIMEOUT_S", 0.5)
     broker = start_kafka(tmp_path / "kafka")
     chosen = Settings.model_validate(
         {
@@ -45,6 +51,9 @@ async def test_a_broker_that_is_killed_and_comes_back(lab: Any, tmp_path: Path) 
             await lab.until(lambda: len(done) >= 5)
             broker.process.kill()
             blocked_at = len(done)
+            with pytest.raises(Unavailable):
+                await app.progress("in")
+            assert not [task for task in asyncio.all_tasks() if "offsets.py" in repr(task)], "one is left at every look"
             broker = await asyncio.to_thread(start_kafka, tmp_path / "kafka")  # takes seconds, that is 50 batches
             assert len(done) <= blocked_at + 1
             assert chosen.kafka_bootstrap.endswith(f":{broker.port}")

@@ -24,7 +24,7 @@ from driftline_streams.transport.batch import Batch
 from driftline_streams.transport.credentials import credentials
 from driftline_streams.transport.feed import Ends, Feed, Handler
 from driftline_streams.transport.membership import MemberConsumer, MemberThread, Transport
-from driftline_streams.transport.offsets import recover, unread
+from driftline_streams.transport.offsets import Progress, progress, recover
 from driftline_streams.transport.state import FAUST_LOG, Table, Tables
 from driftline_streams.transport.topics import MAX_STATE_BYTES
 from driftline_streams.transport.watermarks import Watermarks
@@ -125,9 +125,9 @@ class BatchApp(faust.App):
         """Offsets that are not finished, by assigned partition, as of about a second ago."""
         return self.feeds[topic].lag()
 
-    async def unread(self, topic: str) -> dict[int, int]:
-        """Offsets that are not finished, by partition, now and of the whole group; raises `Unavailable`."""
-        return await unread(self.member_thread, self.watermarks, topic)
+    async def progress(self, topic: str) -> dict[int, Progress]:
+        """How far the whole group is now, by partition; raises `Unavailable`."""
+        return await progress(self.member_thread, self.watermarks, topic)
 
     def lost(self, topic: str) -> int:
         """Offsets that retention deleted before this worker read them, since it started."""

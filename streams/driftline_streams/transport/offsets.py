@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import stamina
 from aiokafka.errors import IllegalGenerationError, KafkaError, RebalanceInProgressError, UnknownMemberIdError
@@ -37,6 +37,13 @@ class Start:
     first: int
     named: int | None
     position: int  # after `first` if what lies between was deleted
+
+
+class Progress(NamedTuple):
+    """How far the group is in a partition, which ends at `end`: everything before `done` is finished."""
+
+    done: int
+    end: int
 
 
 async def commit(thread: MemberThread, generation: int, partition: Partition, first: int, named: int | None) -> None:
@@ -93,14 +100,12 @@ async def recover(
         return {}
     async for attempt in stamina.retry_context((KafkaError, Unavailable), attempts=None, timeout=None, wait_max=2.0):
         with attempt:
-            records, begins, ends = await asyncio.gather(
-                _committed(thread, partitions), watermarks.begins(partitions), watermarks.ends(partitions)
-            )
+            begins, records, ends = await _places(thread, watermarks, partitions)
     return {p: _start(p, records.get(p), begins[p], ends[p]) for p in partitions}
 
 
-async def unread(thread: MemberThread, watermarks: Watermarks, topic: str) -> dict[int, int]:
-    """Offsets of all partitions of a topic that the group has not finished, whoever reads them.
+async def progress(thread: MemberThread, watermarks: Watermarks, topic: str) -> dict[int, Progress]:
+    """How far the group is, by partition: as far as it has committed, which is before a hole at the end.
 
     Raises
     ------
@@ -108,16 +113,23 @@ async def unread(thread: MemberThread, watermarks: Watermarks, topic: str) -> di
         If the broker does not answer.
     """
     partitions = [(topic, number) for number in thread.member.partitions_for_topic(topic) or ()]
-    try:
-        # Ends last: what comes in between is unread rather than read too far.
-        begins, records = await asyncio.gather(watermarks.begins(partitions), _committed(thread, partitions))
-        ends = await watermarks.ends(partitions)
-    except KafkaError as error:
-        raise Unavailable(f"cannot ask how far {topic} has been read: {error!r}") from None
     if not partitions:
         raise Unavailable(f"nothing is known yet of the partitions of {topic}")
-    done = {p: max(begins[p], records[p].offset if p in records else 0) for p in partitions}
-    return {number: max(0, ends[topic, number] - done[topic, number]) for _, number in partitions}
+    try:
+        begins, records, ends = await _places(thread, watermarks, partitions)
+    except KafkaError as error:
+        raise Unavailable(f"cannot ask how far {topic} has been read: {error!r}") from None
+    return {p[1]: Progress(max(begins[p], records[p].offset if p in records else 0), ends[p]) for p in partitions}
+
+
+async def _places(
+    thread: MemberThread, watermarks: Watermarks, partitions: Iterable[Partition]
+) -> tuple[dict[Partition, int], dict[Partition, OffsetAndMetadata], dict[Partition, int]]:
+    """Where partitions begin, what was committed, and where they end."""
+    # One after the other: the group's coordinator is waited for without end, so it is asked when the broker answers.
+    begins = await watermarks.begins(partitions)
+    records = await _committed(thread, partitions)
+    return begins, records, await watermarks.ends(partitions)  # last: what comes meanwhile is not read too far
 
 
 async def _committed(thread: MemberThread, partitions: Iterable[Partition]) -> dict[Partition, OffsetAndMetadata]:
