@@ -6,7 +6,7 @@ ARGS ?=
 SEEDS ?= 20
 SEED_FROM ?= 1
 
-.PHONY: demo test chaos bench bench-drift bench-estimates bench-join flights freshness growth memory calibrate nowcast run-length check lint format lock clean help
+.PHONY: demo test chaos bench bench-drift bench-estimates bench-join flights year-again freshness growth memory calibrate nowcast run-length check lint format lock clean help
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -33,6 +33,9 @@ bench-join: $(VENV)/dev.stamp ## how many labels a second find their prediction,
 
 bench-estimates: $(VENV)/dev.stamp ## estimates without labels, ours and NannyML's; writes docs/estimates-benchmark.md
 	@$(BIN)/python -m tests.bench.estimates $(ARGS)
+
+year-again: $(VENV)/dev.stamp ## the year of flights with all of its labels again, shuffled, repeated and corrected: no figure may change
+	@$(BIN)/python -m tests.demo.again
 
 flights: $(VENV)/dev.stamp ## what was found in the year of flights, from a run of the demo; writes docs/flights.md
 	@$(BIN)/python -m tests.bench.flights_page $(ARGS)

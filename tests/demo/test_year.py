@@ -24,6 +24,10 @@ pytestmark = pytest.mark.timeout(700)
 MONTHS = {"v1": range(2, 13), "v2": range(7, 13)}  # that each version was asked about
 # A cohort is the month of the prediction in UTC; the data set knows local days. The id begins with the local day.
 LOCAL_MONTH = "toMonth(parseDateTimeBestEffort(substring(prediction_id, 1, 10)))"
+JOINED = """
+SELECT version, toStartOfMonth(timestamp) AS month, positive, predicted_positive, score, segment['carrier'] AS carrier
+FROM outcomes FINAL
+"""
 
 
 @pytest.fixture(scope="module")
@@ -54,11 +58,7 @@ def flights() -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def joined(clickhouse: ClickHouse) -> pd.DataFrame:
     """The raw joined rows."""
-    rows = clickhouse.query_rows(
-        "SELECT version, toStartOfMonth(timestamp) AS month, positive, predicted_positive, score, "
-        "segment['carrier'] AS carrier FROM outcomes FINAL"
-    )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(clickhouse.query_rows(JOINED))
 
 
 def by_version_and_month(rows: list[dict[str, Any]]) -> dict[tuple[str, int], int]:
