@@ -15,7 +15,7 @@ from starlette.requests import Request
 from driftline_streams.dashboard import markup, style
 from driftline_streams.dashboard.charts.frame import DARK, LIGHT, Option, Palette
 from driftline_streams.dashboard.reader import Reader
-from driftline_streams.errors import DriftlineError, Unavailable
+from driftline_streams.errors import DriftlineError, Overloaded, Unavailable
 
 REFRESH_S = 5.0
 _THEMES = {"auto": None, "light": False, "dark": True}
@@ -87,10 +87,10 @@ class Page:
         """Do `work`; when it fails, what was shown before stays, and the banner says why."""
         try:
             await work
-        except Unavailable:
-            self._missed = True  # the reader knows since when
         except DriftlineError as error:
-            self._missed, self._refusal = True, str(error)
+            self._missed = True
+            if not isinstance(error, Unavailable) or isinstance(error, Overloaded):  # the reader knows of outages
+                self._refusal = str(error)
 
     @contextlib.contextmanager
     def quietly(self) -> Iterator[None]:
