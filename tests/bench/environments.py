@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import venv
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from .course import DidNotRun
 
@@ -29,15 +31,17 @@ def python(name: str) -> Path:
     if made.exists() and made.read_text() == requirements.read_text():
         return interpreter
     venv.create(home, clear=True, with_pip=True)
-    installed = subprocess.run(
-        [interpreter, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", requirements],
-        capture_output=True,
-        text=True,
-        timeout=INSTALL_S,
-        check=False,
-    )
-    if installed.returncode:
-        raise DidNotRun(f"its environment could not be made: {installed.stderr.strip().splitlines()[-1][:200]}")
+    install: list[str | Path] = [
+        interpreter,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "-r",
+        requirements,
+    ]
+    _do(install, "its environment could not be made", INSTALL_S)
     made.write_text(requirements.read_text())
     return interpreter
 
@@ -50,14 +54,13 @@ def run(name: str, home: Path, patience_s: float, **environment: str) -> None:
     DidNotRun
         If the environment cannot be made, or the module fails.
     """
-    ran = subprocess.run(
-        [python(name), "-m", f"tests.bench.contestants.{name}", home],
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-        cwd=home,
-        capture_output=True,
-        text=True,
-        timeout=patience_s,
-        check=False,
-    )
+    command: list[str | Path] = [python(name), "-m", f"tests.bench.contestants.{name}", home]
+    _do(command, "it failed", patience_s, cwd=home, env={**os.environ, "PYTHONPATH": str(ROOT), **environment})
+
+
+def _do(command: Sequence[str | Path], failure: str, patience_s: float, **options: Any) -> None:
+    """Run a command, or raise `DidNotRun` with the last thing it said."""
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=patience_s, check=False, **options)
     if ran.returncode:
-        raise DidNotRun(f"exit {ran.returncode}: {(ran.stderr.strip().splitlines() or ['no word of why'])[-1][:200]}")
+        said = (ran.stderr.strip().splitlines() or ["no word of why"])[-1]
+        raise DidNotRun(f"{failure}, exit {ran.returncode}: {said[:200]}")
