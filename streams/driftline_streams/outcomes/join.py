@@ -70,7 +70,7 @@ class JoinResult:
 
     `effects` are the batch's own, to be named by it: `labels` and `rejected`. `outcomes` have names derived from their
     content: how many labels of a batch find their prediction can differ when it is repeated, so that the batch's name
-    would not name them. They are made while they are gone through, which takes a tenth of a second each.
+    would not name them. They are made while they are gone through, which is work for a thread.
     """
 
     effects: Effects = field(default_factory=Effects)

@@ -32,7 +32,7 @@ from driftline_streams.outcomes.truth import Objects
 CERTAIN = 0.95
 
 
-PORTION = 20_000  # outcomes whose rows and messages are made at once: about 30 MB
+PORTION = 20_000  # outcomes whose rows and messages are made at once: here memory peaks
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from driftline_streams.windows.cells import BaseCell
 from driftline_streams.windows.sources import NEVER_MS
 
 SIGNALS = ("latency_ms", "score", "confidence")
-HOURS_KEPT = 256  # of a signal: where it is expected in them, about 400 bytes each; more than a week has
+HOURS_KEPT = 256  # of a signal: where it is expected in them; more than a week has
 
 
 class LevelsState(Struct, array_like=True):
