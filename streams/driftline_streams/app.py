@@ -30,6 +30,7 @@ from driftline_streams.errors import Unavailable, UsageError
 from driftline_streams.ingest import Ingest
 from driftline_streams.judgement import Judgement
 from driftline_streams.kernel.catalog import Catalog
+from driftline_streams.kernel.clock import now_ms
 from driftline_streams.kernel.effects import Effects
 from driftline_streams.kernel.refused import lose, reasons
 from driftline_streams.ledger_gaps import Gaps
@@ -123,7 +124,7 @@ class Pipeline:
     async def on_predictions(self, batch: Batch) -> None:
         """Ingest: raw rows, sums of windows and features, partials for `detect`, and what was refused."""
         await self._clocks.announce(batch.partition)
-        result = self.ingest(batch, _now_ms())
+        result = self.ingest(batch, now_ms())
         await self._carry_out(batch.name, result.effects)
         for rows in result.effects.rows:
             if rows.table == "predictions":
@@ -145,7 +146,7 @@ class Pipeline:
         effects = self.detect(
             [value or b"" for value in batch.values()],
             state,
-            _now_ms(),
+            now_ms(),
             partition=batch.partition,
             offsets=batch.offsets(),
         )
@@ -157,7 +158,7 @@ class Pipeline:
     async def on_labels(self, batch: Batch) -> None:
         """Join: labels as they came, and outcomes for those that find their prediction."""
         await self._let_predictions_lead()
-        result = self.join(batch, _now_ms())
+        result = self.join(batch, now_ms())
         # Neither needs the other: an outcome whose label is not stored yet comes again with its batch.
         await asyncio.gather(self._carry_out(batch.name, result.effects), self._keep_outcomes(result))
         if self.join.fresh >= MOST_FRESH:
@@ -170,7 +171,7 @@ class Pipeline:
         result = self.notify(
             [value or b"" for value in batch.values()],
             state,
-            _now_ms(),
+            now_ms(),
             partition=batch.partition,
             offsets=batch.offsets(),
         )
@@ -184,7 +185,7 @@ class Pipeline:
     async def on_loss(self, topic: str, partition: int, first: int, n: int) -> None:
         """Put on record what Kafka's retention deleted before it was read."""
         prefix = self.settings.topic_prefix
-        effects = lose(topic=topic, partition=partition, first=first, n=n, now_ms=_now_ms(), prefix=prefix)
+        effects = lose(topic=topic, partition=partition, first=first, n=n, now_ms=now_ms(), prefix=prefix)
         await self._carry_out(f"lost:{topic}:{partition}:{first}-{first + n - 1}", effects)
         self.metrics.refused(topic, {Reason.LOST.value: n})
 
@@ -228,18 +229,18 @@ class Pipeline:
         """
         mine = self._partitions_of_labels()
         if new := mine - self._recovered:
-            await self._keep_outcomes(await self.join.recover(new, _now_ms()))
+            await self._keep_outcomes(await self.join.recover(new, now_ms()))
         self._recovered = mine
         rested_s = time.monotonic() - self._looked_up_at
         rested = rested_s >= max(LOOK_UP_REST * self._look_up_s, LAG_REST_S if self._predictions_lag() else 0)
         if rested or self.join.fresh >= FRESH_LABELS:
             await self._look_up_labels()
         else:
-            await self._keep_outcomes(await self.join.retry(mine, _now_ms(), cold=False))
+            await self._keep_outcomes(await self.join.retry(mine, now_ms(), cold=False))
 
     async def _look_up_labels(self) -> None:
         began = time.monotonic()
-        await self._keep_outcomes(await self.join.retry(self._partitions_of_labels(), _now_ms()))
+        await self._keep_outcomes(await self.join.retry(self._partitions_of_labels(), now_ms()))
         self._looked_up_at = time.monotonic()
         self._look_up_s = self._looked_up_at - began
 
@@ -344,10 +345,6 @@ class Pipeline:
 
 def _by_name(rejected: Mapping[Reason, int]) -> dict[str, int]:
     return {reason.value: n for reason, n in rejected.items()}
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def run(settings: Settings) -> int:

@@ -23,6 +23,7 @@ from driftline_streams.comparison.watch import Watch as ComparisonWatch
 from driftline_streams.estimation.watch import Watch as EstimationWatch
 from driftline_streams.joint.watch import Watch as JointWatch
 from driftline_streams.kernel.catalog import Catalog
+from driftline_streams.kernel.clock import now_ms
 from driftline_streams.kernel.effects import Named
 from driftline_streams.performance.cohorts import Cohorts
 from driftline_streams.performance.expected import Expectations
@@ -117,12 +118,8 @@ class Judgement:
 
     async def _publish_all(self, watch: Callable[[int], AsyncIterator[Named]]) -> AsyncIterator[None]:
         """Carry out the other way round than elsewhere: what stands in ClickHouse is not found again."""
-        async for found in watch(_now_ms()):
+        async for found in watch(now_ms()):
             if found.name:
                 await self._producer.send(found.effects.messages)
                 await self._clickhouse.insert(found.effects.rows, found.name)
                 yield
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

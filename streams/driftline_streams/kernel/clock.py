@@ -34,6 +34,11 @@ def all_to_ms(instants: Sequence[dt.datetime | int]) -> Ints:
     return np.rint(seconds * 1_000_000).astype(np.int64) // 1000
 
 
+def now_ms() -> int:
+    """The wall clock: milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
 class Steady:
     """Time that goes on evenly: it begins at the wall clock's and takes no part in its steps.
 
